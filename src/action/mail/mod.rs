@@ -1,0 +1,1 @@
+//! Mail: templates to MIME, MIME to SMTP or to a Maildir.

@@ -1,0 +1,50 @@
+//! One delivery: a rendered input goes out, an outcome comes back. Knows nothing of batches.
+
+pub mod mail;
+
+use chrono::{DateTime, Utc};
+
+use crate::run::Row;
+
+/// What became of one delivery.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The other side took responsibility for it.
+    Sent {
+        /// What it answered, for the record.
+        detail: String,
+    },
+    /// Final for this row: it will never succeed as it is (5xx, an invalid address, a missing column).
+    Failed {
+        /// One line.
+        reason: String,
+    },
+    /// Not delivered, and another try may succeed (4xx, no connection, dropped before the end).
+    Retry {
+        /// One line.
+        reason: String,
+    },
+    /// Nobody can know: the connection went after the mail was whole and before the answer.
+    Uncertain {
+        /// One line.
+        reason: String,
+    },
+    /// Not delivered, and no row would be: the sender or the login is refused. The batch stops.
+    Halt {
+        /// One line.
+        reason: String,
+    },
+}
+
+/// What a row is rendered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Delivery<'a> {
+    /// The row.
+    pub row: &'a Row,
+    /// Unique and stable for this delivery; `Message-ID` comes from it.
+    pub reservation: &'a str,
+    /// When the fire was due; `fire_time` in templates, in Beijing time.
+    pub fire_time: DateTime<Utc>,
+    /// `Date` of mails; `now` in templates.
+    pub now: DateTime<Utc>,
+}

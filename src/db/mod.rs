@@ -1,0 +1,3 @@
+//! Connections to databases: one dialect a file.
+
+pub mod sqlite;

@@ -1,0 +1,349 @@
+//! What a valid configuration says, as plain data.
+//!
+//! `config` produces these; each part of the program is handed only its own. No logic, no I/O, no
+//! serde: the file format is `config`'s business. All paths are absolute or relative to the
+//! working directory of the process, already joined with the folder of the file that named them.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::schedule::Schedule;
+
+/// The whole daemon.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The SQLite file of the state store.
+    pub state: PathBuf,
+    /// Name, kind and place of the databases that batches use.
+    pub databases: BTreeMap<String, DatabaseSettings>,
+    /// Name and transport of each `mail` entry.
+    pub mail: BTreeMap<String, MailTransportSettings>,
+    /// What every event carries.
+    pub event: EventSettings,
+    /// How long history is kept.
+    pub history: HistorySettings,
+    /// Runs in flight for the whole daemon; 1000 unless configured.
+    pub max_runs: usize,
+    /// How long a drain waits for running work before it kills; 60 s unless configured.
+    pub drain_timeout: Duration,
+    /// The function folders, sorted by name.
+    pub functions: Vec<FunctionSettings>,
+}
+
+/// What every event carries.
+#[derive(Clone, Debug)]
+pub struct EventSettings {
+    /// `userInfo.appId`.
+    pub app_id: Option<String>,
+    /// `Type`: `timer`, or `Timer` for functions written for the other spelling.
+    pub event_type: String,
+}
+
+/// How long finished runs and their output are kept. The first bound that is passed prunes.
+#[derive(Clone, Debug)]
+pub struct HistorySettings {
+    /// By age.
+    pub keep: Duration,
+    /// By count.
+    pub keep_runs: u64,
+}
+
+/// A database that batches read and mark.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    /// The SQLite file.
+    pub path: PathBuf,
+    /// An SQL script that makes the file when it does not exist yet.
+    pub create_with: Option<PathBuf>,
+}
+
+/// Where mail goes.
+#[derive(Clone, Debug)]
+pub struct MailTransportSettings {
+    /// The way out.
+    pub route: MailRoute,
+    /// `From` of mails that do not name another: `name <address>` or an address.
+    pub from: String,
+}
+
+/// The way out for mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailRoute {
+    /// Files in a Maildir (`tmp`, `new`, `cur`); the folder is created.
+    Maildir(PathBuf),
+    /// A submission or relay server.
+    Smtp {
+        /// Name or address.
+        host: String,
+        /// 25 unless given.
+        port: u16,
+    },
+}
+
+/// A function folder.
+#[derive(Clone, Debug)]
+pub struct FunctionSettings {
+    /// The folder's name.
+    pub name: String,
+    /// The folder.
+    pub dir: PathBuf,
+    /// Its triggers, in the order of the file.
+    pub triggers: Vec<TriggerSettings>,
+    /// What happens when a fire finds the function still running.
+    pub overlap: Overlap,
+    /// What happens to a run that a crash of the daemon cut off. Batches always resume.
+    pub on_interrupted: OnInterrupted,
+    /// What a fire runs.
+    pub target: TargetSettings,
+}
+
+/// A timer trigger.
+#[derive(Clone, Debug)]
+pub struct TriggerSettings {
+    /// Unique within the function; at most 60 of `a-z A-Z 0-9 - _`, starting with a letter.
+    pub name: String,
+    /// When it fires.
+    pub schedule: Schedule,
+    /// The text of `config`, as written.
+    pub expression: String,
+    /// Becomes the event's `Message`; at most 4 KB.
+    pub argument: String,
+    /// A disabled trigger is listed, and never fires.
+    pub enabled: bool,
+    /// What happens to fire times that were missed.
+    pub misfire: Misfire,
+    /// A fire that cannot start within this is a misfire; 60 s unless configured.
+    pub start_within: Duration,
+    /// Every fire is put off by 0 to this much, the same for the same trigger and fire time.
+    pub jitter: Duration,
+    /// Missed fire times older than this are never caught up; 1 h unless configured.
+    pub catch_up: Duration,
+}
+
+/// What happens to fire times that could not start in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfire {
+    /// They are recorded as skipped.
+    Skip,
+    /// One run for all, with the newest fire time.
+    Once,
+    /// Each, oldest first, at most 1000.
+    All,
+}
+
+/// What happens when a fire finds the function still running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overlap {
+    /// Both run.
+    Allow,
+    /// The new one waits, at most this many; more are skipped.
+    Queue(u32),
+    /// The new one is skipped.
+    Skip,
+    /// The old one is stopped first.
+    Replace,
+}
+
+/// What happens to a run that a crash of the daemon cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInterrupted {
+    /// It is recorded as interrupted.
+    Fail,
+    /// It runs again.
+    Rerun,
+}
+
+/// What a fire runs.
+#[derive(Clone, Debug)]
+pub enum TargetSettings {
+    /// Code with a handler.
+    Function(CodeSettings),
+    /// A program.
+    Command(CommandSettings),
+    /// Rows of a table.
+    Batch(Box<BatchSettings>),
+}
+
+/// A cloud function.
+#[derive(Clone, Debug)]
+pub struct CodeSettings {
+    /// The language.
+    pub runtime: Runtime,
+    /// The folder with the code.
+    pub dir: PathBuf,
+    /// `file.function`, as in `index.main`.
+    pub handler: String,
+    /// Per attempt; 20 s unless configured.
+    pub timeout: Duration,
+    /// Memory in MiB that `context` reports; 256 unless configured.
+    pub memory_mb: u32,
+    /// Variables beside the daemon's own environment; `TZ=UTC` unless set here.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A function's language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// Node.js, found as `node` on the PATH.
+    NodeJs,
+}
+
+/// A program to run.
+#[derive(Clone, Debug)]
+pub struct CommandSettings {
+    /// Program and arguments; never a shell unless it is named here. At least one.
+    pub argv: Vec<String>,
+    /// Where it runs: the function's folder unless configured.
+    pub cwd: PathBuf,
+    /// Variables beside the daemon's own environment.
+    pub env: BTreeMap<String, String>,
+    /// Per attempt; 20 s unless configured.
+    pub timeout: Duration,
+}
+
+/// A batch: `source → page → reserve → deliver → record → mark`.
+#[derive(Clone, Debug)]
+pub struct BatchSettings {
+    /// Names the batch in the ledger; must stay the same for as long as the batch lives.
+    pub id: String,
+    /// The rows.
+    pub source: SourceSettings,
+    /// What is done with each row, or with all of them.
+    pub action: ActionSettings,
+    /// How delivered rows are marked; none: each row once per fire.
+    pub mark: Option<MarkSettings>,
+    /// Pages a run.
+    pub pages: Pages,
+    /// Rows in delivery at a time; 16 unless configured.
+    pub concurrency: usize,
+    /// Rows reserved ahead of what is recorded; 256 unless configured.
+    pub window: usize,
+    /// Upper bound of deliveries.
+    pub rate: Option<Rate>,
+    /// What happens to rows that a crash left reserved but unrecorded.
+    pub on_uncertain: OnUncertain,
+    /// The run stops after this long, at a checkpoint.
+    pub time_limit: Option<Duration>,
+}
+
+/// Where the rows of a batch come from.
+#[derive(Clone, Debug)]
+pub struct SourceSettings {
+    /// A name in [`Settings::databases`].
+    pub database: String,
+    /// A table with a `where`, or a query.
+    pub relation: Relation,
+    /// The unique, not-null column that pages are cut by; none only for a digest.
+    pub key: Option<String>,
+    /// The columns a row has. Empty: all of them.
+    pub columns: Vec<String>,
+    /// Deliverable rows a page; 1000 unless configured.
+    pub page: u32,
+}
+
+/// A table with a condition, or a query of the user's own.
+#[derive(Clone, Debug)]
+pub enum Relation {
+    /// Rows of a table that match.
+    Table {
+        /// The table or view.
+        name: String,
+        /// SQL condition; may use `:fire_time`, `:now` and their `_local` and `_unix` forms.
+        filter: Option<String>,
+    },
+    /// A `SELECT`; may use the same parameters.
+    Query(String),
+}
+
+/// What a batch does.
+#[derive(Clone, Debug)]
+pub enum ActionSettings {
+    /// A mail a row.
+    Mail(MailSettings),
+    /// One mail for all rows of the run, with `rows` in its templates.
+    Digest {
+        /// The mail.
+        mail: MailSettings,
+        /// More rows than this fail the run; 1000 unless configured.
+        max_rows: u32,
+    },
+}
+
+/// A mail's templates, as text. Files have been read.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// A name in [`Settings::mail`].
+    pub via: String,
+    /// `From`, if not the transport's.
+    pub from: Option<String>,
+    /// Template of the recipient: one address, or `name <address>`.
+    pub to: String,
+    /// Template of `Reply-To`.
+    pub reply_to: Option<String>,
+    /// Template of the subject.
+    pub subject: String,
+    /// Template of the plain text part, and the file it came from.
+    pub text: Option<TemplateSource>,
+    /// Template of the HTML part, and the file it came from.
+    pub html: Option<TemplateSource>,
+    /// Template of the HTTPS address of `List-Unsubscribe` (RFC 8058 one-click).
+    pub list_unsubscribe: Option<String>,
+}
+
+/// A template and where it was written, for error messages.
+#[derive(Clone, Debug)]
+pub struct TemplateSource {
+    /// The file, or the JSON path of the inline text.
+    pub origin: String,
+    /// The template.
+    pub text: String,
+}
+
+/// How rows are marked in the source.
+#[derive(Clone, Debug)]
+pub struct MarkSettings {
+    /// Columns of a delivered row.
+    pub sent: Vec<(String, MarkValue)>,
+    /// Columns of a row that failed for good; none: `"keep"`, the row stays in the ledger alone.
+    pub failed: Option<Vec<(String, MarkValue)>>,
+}
+
+/// What a mark writes into a column.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MarkValue {
+    /// A JSON scalar.
+    Literal(Value),
+    /// `":now"`, `":fire_time"` and their `_local` and `_unix` forms, or `":error"`.
+    Parameter(String),
+}
+
+/// Pages a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pages {
+    /// This many.
+    Count(NonZeroU32),
+    /// Until the sweep ends.
+    All,
+}
+
+/// Deliveries per second, minute or hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// How many.
+    pub count: NonZeroU32,
+    /// In how long.
+    pub per: Duration,
+}
+
+/// What happens to rows that a crash left reserved but unrecorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUncertain {
+    /// They wait for an operator.
+    Hold,
+    /// They are delivered again.
+    Resend,
+}

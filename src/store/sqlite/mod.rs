@@ -1,0 +1,84 @@
+//! The embedded store: one SQLite file, one writer thread, commits shared by all who wait.
+//!
+//! Every write runs in a savepoint of its own inside the transaction that the writer has open; the
+//! transaction is committed when no more work is waiting, and only then are the answers sent. So a
+//! reply means durable (`synchronous=FULL`), a failing write undoes only itself, and ten thousand
+//! fires at one instant cost a handful of fsyncs.
+
+mod lock;
+mod reader;
+mod schema;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, OpenFlags};
+use tokio::sync::oneshot;
+
+use self::lock::StateLock;
+pub use self::reader::Reader;
+use self::writer::Writer;
+use super::StoreError;
+
+/// The daemon's handle on the state. Clones share one writer; the last one to go closes the file.
+#[derive(Clone, Debug)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    writer: Writer,
+    path: PathBuf,
+    epoch: i64,
+    // Declared last: the file is closed before another process may have the lock.
+    _lock: StateLock,
+}
+
+impl Store {
+    /// Takes the lock, makes or migrates the file, and starts a new epoch.
+    ///
+    /// Fails when another process holds the lock, when the file cannot be opened, or when it was
+    /// written by a newer version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            std::fs::create_dir_all(parent).map_err(|source| StoreError::io(path, source))?;
+        }
+        let lock = StateLock::acquire(path)?;
+        let mut connection = Connection::open_with_flags(
+            path,
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+                | OpenFlags::SQLITE_OPEN_CREATE
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        schema::configure(&connection)?;
+        schema::migrate(&mut connection, path)?;
+        let epoch = schema::next_epoch(&connection)?;
+        let writer = Writer::start(connection);
+        Ok(Self { inner: Arc::new(Inner { writer, path: path.to_owned(), epoch, _lock: lock }) })
+    }
+
+    /// The number of this opening: greater than every earlier one. Reservations carry it.
+    pub fn epoch(&self) -> i64 {
+        self.inner.epoch
+    }
+
+    /// The state file.
+    pub fn path(&self) -> &Path {
+        &self.inner.path
+    }
+
+    /// Runs `work` in the writer and answers once its effect is durable.
+    ///
+    /// An error of `work` undoes what `work` did, and nothing else.
+    pub(in crate::store) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (sender, receiver) = oneshot::channel();
+        self.inner.writer.submit(work, sender)?;
+        receiver.await.map_err(|_| StoreError::Closed)?
+    }
+}

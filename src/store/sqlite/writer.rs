@@ -1,0 +1,113 @@
+//! The writer thread: takes work from a queue, commits for many at once.
+
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::StoreError;
+
+/// At most this much work shares one commit, so that the first of them does not wait for ever.
+const GROUP: usize = 4096;
+
+/// Does the work inside the open transaction (none: it could not be opened, do nothing) and returns
+/// what sends the answer once it is known whether the commit held.
+type Work = Box<dyn FnOnce(Option<&Connection>) -> Answer + Send>;
+type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
+
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<mpsc::Sender<Work>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(connection: Connection) -> Self {
+        let (queue, work) = mpsc::channel();
+        let thread = std::thread::spawn(move || run(connection, &work));
+        Self { queue: Some(queue), thread: Some(thread) }
+    }
+
+    /// Queues `work`; its answer goes to `reply` after the commit.
+    pub(super) fn submit<T, F>(
+        &self,
+        work: F,
+        reply: oneshot::Sender<Result<T, StoreError>>,
+    ) -> Result<(), StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let work: Work = Box::new(move |connection| {
+            let result = connection.map_or(Err(StoreError::Closed), |c| in_savepoint(c, work));
+            Box::new(move |committed| {
+                let answer = match committed {
+                    Ok(()) => result,
+                    Err(error) => Err(StoreError::Commit(error.to_string())),
+                };
+                // Who asked may have given up waiting; the work is done all the same.
+                let _ = reply.send(answer);
+            })
+        });
+        let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
+        queue.send(work).map_err(|_| StoreError::Closed)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the state writer panicked");
+        }
+    }
+}
+
+fn run(connection: Connection, work: &mpsc::Receiver<Work>) {
+    while let Ok(first) = work.recv() {
+        commit_group(&connection, first, work);
+    }
+    if let Err((_, error)) = connection.close() {
+        tracing::error!(%error, "could not close the state database");
+    }
+}
+
+fn commit_group(connection: &Connection, first: Work, queue: &mpsc::Receiver<Work>) {
+    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+        first(None)(Err(&error));
+        return;
+    }
+    let mut answers = vec![first(Some(connection))];
+    while answers.len() < GROUP {
+        match queue.try_recv() {
+            Ok(next) => answers.push(next(Some(connection))),
+            Err(_) => break,
+        }
+    }
+    let committed = connection.execute_batch("COMMIT");
+    if committed.is_err()
+        && !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch("ROLLBACK")
+    {
+        tracing::error!(%error, "could not roll back the state database");
+    }
+    for answer in answers {
+        answer(committed.as_ref().map(|&()| ()));
+    }
+}
+
+fn in_savepoint<T>(
+    connection: &Connection,
+    work: impl FnOnce(&Connection) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    connection.prepare_cached("SAVEPOINT work")?.execute([])?;
+    let result = work(connection);
+    if result.is_err() {
+        connection.prepare_cached("ROLLBACK TO work")?.execute([])?;
+    }
+    connection.prepare_cached("RELEASE work")?.execute([])?;
+    result
+}
