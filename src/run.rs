@@ -126,17 +126,24 @@ pub struct Outcome {
     pub message: Option<String>,
     /// What a function returned, or the account of a batch.
     pub result: Option<Value>,
+    /// A success that found nothing to do; history folds repetitions of it.
+    pub idle: bool,
 }
 
 impl Outcome {
     /// A success with an optional result.
     pub const fn succeeded(result: Option<Value>) -> Self {
-        Self { status: Status::Succeeded, message: None, result }
+        Self { status: Status::Succeeded, message: None, result, idle: false }
+    }
+
+    /// A run that was cut off, with the one-line reason.
+    pub fn interrupted(message: impl Into<String>) -> Self {
+        Self { status: Status::Interrupted, ..Self::failed(message) }
     }
 
     /// A failure with its one-line reason.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { status: Status::Failed, message: Some(message.into()), result: None }
+        Self { status: Status::Failed, message: Some(message.into()), result: None, idle: false }
     }
 }
 

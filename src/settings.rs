@@ -49,7 +49,7 @@ pub struct HistorySettings {
     /// By age.
     pub keep: Duration,
     /// By count.
-    pub keep_runs: u64,
+    pub keep_runs: u32,
 }
 
 /// A database that batches read and mark.

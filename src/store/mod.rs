@@ -4,6 +4,7 @@
 //! `history`, `logs` and `dry-run` use beside a running daemon: it changes nothing.
 //! The SQL stays below, in `sqlite/`; callers see typed calls only.
 
+pub mod runs;
 mod sqlite;
 
 use std::path::{Path, PathBuf};

@@ -7,6 +7,7 @@
 
 mod lock;
 mod reader;
+pub(in crate::store) mod runs;
 mod schema;
 mod writer;
 

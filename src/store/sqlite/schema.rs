@@ -20,7 +20,7 @@ pub(super) fn configure(connection: &Connection) -> Result<(), StoreError> {
 /// Brings the file up to this program's version, each step in a transaction of its own.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let known = MIGRATIONS.len() as i64;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(StoreError::TooNew { path: path.to_owned(), found, known });
     }

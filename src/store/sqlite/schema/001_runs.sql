@@ -19,9 +19,12 @@ CREATE TABLE run (
   started_at  INTEGER,
   finished_at INTEGER,
   message     TEXT,
-  result      TEXT               -- JSON
+  result      TEXT,              -- JSON
+  idle        INTEGER NOT NULL DEFAULT 0,  -- it found nothing to do
+  repeats     INTEGER NOT NULL DEFAULT 0   -- later idle runs folded into this one
 );
 CREATE UNIQUE INDEX run_claim ON run (function, trigger, fire_time) WHERE reason IN ('timed', 'catch-up');
+CREATE INDEX run_trigger ON run (function, trigger, id);
 CREATE INDEX run_open ON run (function, id) WHERE state IN ('waiting', 'running');
 CREATE INDEX run_finished ON run (finished_at) WHERE finished_at IS NOT NULL;
 
@@ -41,9 +44,10 @@ CREATE TABLE skipped (
   first       INTEGER NOT NULL,
   last        INTEGER NOT NULL,
   count       INTEGER NOT NULL,
-  reason      TEXT NOT NULL,     -- down, overlap, busy, paused
+  reason      TEXT NOT NULL,     -- down, late, overlap, catch-up-limit
   recorded_at INTEGER NOT NULL
 );
+CREATE INDEX skipped_trigger ON skipped (function, trigger, id);
 
 CREATE TABLE output (
   run    INTEGER NOT NULL,
