@@ -1,1 +1,11 @@
-//! target
+//! What a fire runs: one runner a file, each from a [`Fire`](crate::run::Fire) to an
+//! [`Outcome`](crate::run::Outcome).
+//!
+//! A target knows how to run user code and how to be sure that nothing of it is left over. It knows
+//! nothing of schedules, overlap, retries or history: the engine decides when, the store remembers.
+
+mod host;
+mod runner;
+
+pub use host::{Host, Limits};
+pub use runner::Target;

@@ -1,0 +1,65 @@
+//! What all targets of a daemon share.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// The bounds that keep user code from filling memory, disk or the process table.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of output kept of one run, both streams together.
+    pub output: usize,
+    /// Bytes of one line of output; a longer line is split.
+    pub line: usize,
+    /// Bytes of a return value, as JSON, that are recorded; 6 MiB, as in the cloud.
+    pub result: usize,
+    /// Between TERM and KILL.
+    pub grace: Duration,
+    /// A worker that nobody called for this long ends.
+    pub idle: Duration,
+    /// For Node.js itself to start, before any user code is loaded; beside the run's timeout.
+    pub start: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            output: 1024 * 1024,
+            line: 16 * 1024,
+            result: 6 * 1024 * 1024,
+            grace: Duration::from_secs(2),
+            idle: Duration::from_secs(300),
+            start: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What all targets of a daemon share. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Host {
+    pub(super) clock: Clock,
+    pub(super) limits: Limits,
+}
+
+impl Host {
+    /// A host that leaves the process as it is: for `dry-run`, tests and programs that run other
+    /// children of their own.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, limits: Limits::default() }
+    }
+
+    /// The host of a process that exists to run targets. Call it once, inside the tokio runtime and
+    /// before the first run: user processes that lose their parent become children of this process
+    /// and are reaped by it, and all of them end when this process ends, however it ends. Also ends
+    /// what an earlier daemon of this user left behind when it was killed.
+    pub fn supervise(clock: Clock) -> Self {
+        Self::new(clock)
+    }
+
+    /// The same host with other bounds.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+}
