@@ -157,7 +157,7 @@ fn bare(text: &[u8]) -> String {
 }
 
 #[test]
-fn the_sink_counts_what_it_accepted_and_only_that() {
+fn smtp_sink_is_counted_right() {
     let sink = SmtpSink::start();
     let mut client = BufReader::new(TcpStream::connect(sink.address).unwrap());
     let mut answer = String::new();

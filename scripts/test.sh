@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Formatting, lints, docs and all tests.
+#
+#   ./scripts/test.sh           installs what the tests need (smtp-sink, Node.js), runs everything
+#   ./scripts/test.sh --quick   installs nothing, and leaves out the tests that need those
+#
+# Nothing is left out in silence: the last lines name what did not run.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+quick=no
+case "${1-}" in
+  '') ;;
+  --quick) quick=yes ;;
+  *) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+say() { printf '\n== %s\n' "$*"; }
+left_out=()
+
+# rustup writes this file; a shell that was open during the installation has not read it.
+if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
+  # shellcheck source=/dev/null
+  . "$HOME/.cargo/env"
+fi
+command -v cargo >/dev/null || { echo 'cargo is missing: install Rust from https://rustup.rs' >&2; exit 1; }
+
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+# Debian keeps smtp-sink in /usr/sbin, which a user's PATH may lack.
+export PATH="$PATH:/usr/sbin:/usr/local/sbin"
+
+install_what_is_missing() {
+  local packages=()
+  command -v node >/dev/null || packages+=(nodejs)
+  command -v smtp-sink >/dev/null || packages+=(postfix)
+  [ ${#packages[@]} -eq 0 ] && return
+  say "installing ${packages[*]}"
+  command -v apt-get >/dev/null || {
+    echo "install ${packages[*]} by hand: this is no Debian or Ubuntu" >&2
+    exit 1
+  }
+  # Only the sink is wanted: without a configuration the mail server does not start.
+  echo 'postfix postfix/main_mailer_type select No configuration' | as_root debconf-set-selections
+  as_root apt-get update
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${packages[@]}"
+}
+
+# What rustup's minimal profile leaves out.
+need_component() {
+  cargo "$1" --version >/dev/null 2>&1 || rustup component add "$2"
+}
+
+if [ "$quick" = no ]; then
+  install_what_is_missing
+else
+  left_out+=('tests that need smtp-sink or Node.js (--quick)')
+fi
+need_component fmt rustfmt
+need_component clippy clippy
+
+say 'cargo fmt'
+cargo fmt --check
+
+say 'cargo clippy, warnings are errors'
+cargo clippy --locked --all-targets -- -D warnings
+
+say 'cargo doc, warnings are errors'
+RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+
+if cargo deny --version >/dev/null 2>&1; then
+  say 'cargo deny'
+  cargo deny --locked check
+else
+  left_out+=('cargo deny: not installed (cargo install --locked cargo-deny)')
+fi
+
+say 'tests'
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+if [ "$quick" = no ]; then
+  cargo test --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
+else
+  # These names belong to tests that start smtp-sink or Node.js.
+  cargo test --locked --no-fail-fast -- \
+    --skip scenario_ --skip smtp_sink --skip nodejs 2>&1 | tee "$log" || status=$?
+fi
+
+say 'summary'
+for item in "${left_out[@]+"${left_out[@]}"}"; do
+  echo "did not run: $item"
+done
+awk '
+  /^test result:/ { passed += $4; failed += $6; ignored += $8 }
+  END {
+    if (!NR || passed + failed == 0) print "no test ran: see above why"
+    if (ignored) print "did not run: " ignored " tests marked #[ignore]"
+    printf "%d passed, %d failed\n", passed, failed
+  }' "$log"
+exit "$status"
