@@ -1,4 +1,4 @@
-//! SQLite files.
+//! Looking at a SQLite file without changing a byte.
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -1,0 +1,25 @@
+//! What a batch asks of its action.
+
+use std::fmt::Debug;
+
+use crate::action::{Delivery, Outcome};
+use crate::run::Row;
+
+/// An action that a batch delivers with: rendering apart from delivering, so that a preview can
+/// stop in between. Shared by all deliveries in flight.
+pub trait Deliver: Debug + Send + Sync + 'static {
+    /// What goes out.
+    type Rendered: Send + Sync + 'static;
+
+    /// Fills the templates with one row. The error, one line, is final for the row.
+    fn render(&self, delivery: &Delivery<'_>) -> Result<Self::Rendered, String>;
+
+    /// Fills the templates with all rows of a run; `delivery.row` is an empty row.
+    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Self::Rendered, String>;
+
+    /// Sends it and says what became of it.
+    fn deliver(&self, rendered: &Self::Rendered) -> impl Future<Output = Outcome> + Send;
+
+    /// For people, one line each: what would go out.
+    fn show(&self, rendered: &Self::Rendered) -> Vec<String>;
+}
