@@ -8,6 +8,7 @@ mod daemon;
 mod files;
 mod process;
 mod project;
+pub(crate) mod promise;
 mod sink;
 mod wait;
 
