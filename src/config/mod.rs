@@ -1,1 +1,30 @@
-//! config
+//! From files to [`Settings`](crate::settings::Settings): the daemon config and every function folder.
+//!
+//! Raw is the parsed JSON with the place of every value (`json`); resolved is `settings`. In between, `decode`
+//! walks the JSON and collects what is wrong instead of stopping at the first, so that one look at
+//! `gulou check` shows all there is to fix, in all files. The other files each know one part of the format:
+//!
+//! - `daemon`: the daemon config, its databases and mail transports
+//! - `function`: a function folder; `trigger`: one timer on it; `target`: what it runs
+//! - `batch`, `mail`, `mark`: the parts of a batch
+//! - `units`: durations, rates, names and addresses
+//! - `load`: all files together, and what only all files together can say
+//!
+//! Files are read, nothing is opened, started or changed. Only `daemon` and `cli` may use this module.
+
+mod batch;
+mod daemon;
+mod decode;
+mod diagnostic;
+mod findings;
+mod function;
+mod json;
+mod load;
+mod mail;
+mod mark;
+mod target;
+mod trigger;
+mod units;
+
+pub use diagnostic::{Diagnostic, Place, Severity};
+pub use load::{Invalid, Loaded, load};

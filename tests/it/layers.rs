@@ -46,7 +46,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "daemon"]),
     ("jsonc_parser", &["config"]),
     ("mail_builder", &["action/mail"]),
-    ("minijinja", &["action"]),
+    ("minijinja", &["action", "config/mail"]),
     ("rusqlite", &["store", "db", "batch/source"]),
     ("sd_notify", &["daemon"]),
     ("tracing_subscriber", &["cli", "daemon"]),

@@ -8,7 +8,6 @@ mod daemon;
 mod files;
 mod process;
 mod project;
-pub(crate) mod promise;
 mod sink;
 mod wait;
 

@@ -1,0 +1,190 @@
+//! A batch: its source, its action, its pace.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use super::decode::{Keys, Node, nearest};
+use super::function::Scope;
+use super::mail;
+use super::mark::{self, check_parameters};
+use super::units::{positive_duration, rate};
+use crate::settings::{ActionSettings, BatchSettings, OnUncertain, Pages, Relation, SourceSettings};
+
+const KEYS: Keys = Keys {
+    known: &[
+        "id",
+        "source",
+        "action",
+        "mark",
+        "pages",
+        "concurrency",
+        "window",
+        "rate",
+        "on_uncertain",
+        "time_limit",
+    ],
+    ignored: &[],
+    later: &["pause_on_errors", "retry"],
+};
+
+/// Reads `target.batch` of the function folder `dir`.
+pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<BatchSettings> {
+    let fields = node.object(&KEYS)?;
+    let id = fields.need("id", |node| {
+        let id = node.text()?;
+        if id.len() > 100 || id.contains(char::is_control) || id.trim() != id {
+            node.error("an id is a short name without spaces at its ends", None);
+            return None;
+        }
+        Some(id.to_owned())
+    });
+    let action = fields.need("action", |node| action(node, dir, scope));
+    let is_digest = matches!(action, Some(ActionSettings::Digest { .. }));
+    let source = fields.need("source", |node| source(node, scope, is_digest || action.is_none()));
+    let mark = fields.read("mark", |node| mark::read(node, source.as_ref(), is_digest));
+    let pages = fields.read("pages", pages).unwrap_or(Pages::Count(NonZeroU32::MIN));
+    let concurrency = fields.read("concurrency", |node| node.integer(1..=1024)).unwrap_or(16);
+    let window = fields.read("window", |node| {
+        let window = node.integer(1..=1_000_000)?;
+        if window < concurrency {
+            let message =
+                format!("a window of {window} keeps {concurrency} deliveries at a time from working");
+            node.warning(message, format!("write at least {concurrency}"));
+        }
+        Some(window)
+    });
+    let rate = fields.read("rate", rate);
+    let on_uncertain = fields.read("on_uncertain", |node| node.word(&["hold", "resend"]));
+    let time_limit = fields.read("time_limit", positive_duration);
+    Some(BatchSettings {
+        id: id?,
+        source: source?,
+        action: action?,
+        mark,
+        pages,
+        concurrency: usize::try_from(concurrency).ok()?,
+        window: usize::try_from(window.unwrap_or(256)).ok()?,
+        rate,
+        on_uncertain: if on_uncertain == Some("resend") { OnUncertain::Resend } else { OnUncertain::Hold },
+        time_limit,
+    })
+}
+
+fn pages(node: &Node<'_>) -> Option<Pages> {
+    if node.is_string() {
+        return node.word(&["all"]).map(|_| Pages::All);
+    }
+    let count = node.integer(1..=u64::from(u32::MAX))?;
+    u32::try_from(count).ok().and_then(NonZeroU32::new).map(Pages::Count)
+}
+
+fn action(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettings> {
+    const KEYS: Keys = Keys {
+        known: &["mail"],
+        ignored: &[],
+        later: &["http", "function", "sql", "export", "wecom_robot", "wechat_subscribe", "wechat_template"],
+    };
+    let fields = node.object(&KEYS)?;
+    if node.entries()?.is_empty() {
+        node.error("the action is empty", "say what is done with a row: `mail`".to_owned());
+    }
+    fields.read("mail", |node| mail::read(node, dir, scope))
+}
+
+fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<SourceSettings> {
+    let fields =
+        node.object(&Keys::only(&["database", "table", "where", "query", "key", "columns", "page"]))?;
+    let database = fields.need("database", |node| {
+        reference(node, "database", "databases", scope.daemon.database_names.as_deref())
+    });
+    let filter = fields.read("where", |node| statement(node, "where"));
+    let relation = match (fields.get("table"), fields.get("query")) {
+        (Some(table), None) => table.text().map(|name| Relation::Table { name: name.to_owned(), filter }),
+        (None, Some(query)) => {
+            if let Some(node) = fields.get("where") {
+                node.error("`where` belongs to a `table`", "write the condition into the query".to_owned());
+            }
+            query_of(query).map(Relation::Query)
+        }
+        (None, None) => {
+            node.error("the rows come from nowhere", "say `table`, or `query`".to_owned());
+            None
+        }
+        (Some(_), Some(query)) => {
+            query.error("`table` and `query` exclude each other", "keep one of them".to_owned());
+            None
+        }
+    };
+    let key = if may_lack_key { fields.read("key", Node::text) } else { fields.need("key", Node::text) };
+    let columns = fields.read("columns", columns).unwrap_or_default();
+    let page = fields.read("page", |node| node.integer(1..=100_000)).unwrap_or(1000);
+    Some(SourceSettings {
+        database: database?,
+        relation: relation?,
+        key: key.map(str::to_owned),
+        columns,
+        page: u32::try_from(page).ok()?,
+    })
+}
+
+/// A name of an entry of the daemon config.
+pub(super) fn reference(
+    node: &Node<'_>,
+    kind: &str,
+    section: &str,
+    names: Option<&[String]>,
+) -> Option<String> {
+    let name = node.text()?;
+    let Some(names) = names else { return Some(name.to_owned()) };
+    if names.iter().any(|known| known == name) {
+        return Some(name.to_owned());
+    }
+    let names = names.iter().map(String::as_str);
+    let help = nearest(name, names.clone()).unwrap_or_else(|| {
+        let all: Vec<&str> = names.collect();
+        if all.is_empty() {
+            format!("add it to `{section}` there")
+        } else {
+            format!("there are: {}", all.join(", "))
+        }
+    });
+    node.error(format!("the daemon config has no {kind} called `{name}`"), help);
+    None
+}
+
+fn columns(node: &Node<'_>) -> Option<Vec<String>> {
+    let mut columns: Vec<String> = Vec::new();
+    for node in node.list()? {
+        let Some(column) = node.text() else { continue };
+        if columns.iter().any(|known| known == column) {
+            node.error(format!("`{column}` is listed twice"), "delete one of them".to_owned());
+        } else {
+            columns.push(column.to_owned());
+        }
+    }
+    Some(columns)
+}
+
+/// SQL of the user's own, without a semicolon at its end.
+fn statement(node: &Node<'_>, what: &str) -> Option<String> {
+    let text = node.text()?;
+    if text.trim_end().ends_with(';') {
+        node.error(
+            format!("a `;` ends this {what}"),
+            "leave the `;` out: Gulou puts it into a longer statement".to_owned(),
+        );
+        return None;
+    }
+    check_parameters(node, text)?;
+    Some(text.to_owned())
+}
+
+fn query_of(node: &Node<'_>) -> Option<String> {
+    let text = statement(node, "query")?;
+    let first = text.split_whitespace().next().unwrap_or_default().to_lowercase();
+    if !["select", "with", "values"].contains(&first.as_str()) {
+        node.error(format!("a query reads rows; this starts with `{first}`"), "write a `SELECT`".to_owned());
+        return None;
+    }
+    Some(text)
+}

@@ -1,0 +1,232 @@
+//! The daemon config: what is not about one function.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::decode::{Keys, Node};
+use super::units::{duration, mailbox, positive_duration, timezone};
+use crate::settings::{DatabaseSettings, EventSettings, HistorySettings, MailRoute, MailTransportSettings};
+
+/// The zone of triggers that name none: the cloud's.
+const DEFAULT_ZONE: &str = "Asia/Shanghai";
+
+const KEYS: Keys = Keys {
+    known: &[
+        "state",
+        "triggers",
+        "timezone",
+        "app_id",
+        "event_type",
+        "databases",
+        "mail",
+        "history",
+        "max_runs",
+        "drain_timeout",
+    ],
+    ignored: &["$schema"],
+    later: &["server", "console", "api", "alerts", "node", "secrets", "http", "wecom", "wechat"],
+};
+
+/// The daemon config, read. What could not be read has its default, and an error was reported.
+pub(super) struct DaemonConfig {
+    pub state: PathBuf,
+    /// The folder of function folders, as the user would reach it.
+    pub triggers: PathBuf,
+    pub timezone: String,
+    pub event: EventSettings,
+    pub databases: BTreeMap<String, DatabaseSettings>,
+    pub mail: BTreeMap<String, MailTransportSettings>,
+    /// Names that the file has, right or wrong: a reference to a wrong entry is not an error of its own.
+    /// None when the file could not be read.
+    pub database_names: Option<Vec<String>>,
+    pub mail_names: Option<Vec<String>>,
+    pub history: HistorySettings,
+    pub max_runs: usize,
+    pub drain_timeout: Duration,
+}
+
+impl DaemonConfig {
+    /// What an empty file in `folder` says.
+    pub fn defaults(folder: &Path) -> Self {
+        Self {
+            state: absolute(folder, "gulou.db"),
+            triggers: folder.join("triggers"),
+            timezone: DEFAULT_ZONE.to_owned(),
+            event: EventSettings { app_id: None, event_type: "timer".to_owned() },
+            databases: BTreeMap::new(),
+            mail: BTreeMap::new(),
+            database_names: None,
+            mail_names: None,
+            history: HistorySettings { keep: Duration::from_secs(30 * 86_400), keep_runs: 100_000 },
+            max_runs: 1000,
+            drain_timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Reads the file whose root is `node`; relative paths start at `folder`.
+    pub fn read(node: &Node<'_>, folder: &Path) -> Self {
+        let mut config = Self::defaults(folder);
+        let Some(fields) = node.object(&KEYS) else { return config };
+        if let Some(state) = fields.read("state", |node| sqlite_path(node, folder, "the state")) {
+            config.state = state;
+        }
+        if let Some(triggers) = fields.read("triggers", Node::text) {
+            config.triggers = folder.join(triggers);
+        }
+        if let Some(zone) = fields.read("timezone", timezone) {
+            config.timezone = zone;
+        }
+        config.event.app_id = fields.read("app_id", Node::text).map(str::to_owned);
+        if let Some(word) = fields.read("event_type", |node| node.word(&["timer", "Timer"])) {
+            word.clone_into(&mut config.event.event_type);
+        }
+        let databases = fields.read("databases", Node::entries).unwrap_or_default();
+        config.database_names = Some(databases.iter().map(|(name, _)| (*name).to_owned()).collect());
+        for (name, entry) in databases {
+            if let Some(database) = database(&entry, folder) {
+                config.databases.insert(name.to_owned(), database);
+            }
+        }
+        let transports = fields.read("mail", Node::entries).unwrap_or_default();
+        config.mail_names = Some(transports.iter().map(|(name, _)| (*name).to_owned()).collect());
+        for (name, entry) in transports {
+            if let Some(transport) = transport(&entry, folder) {
+                config.mail.insert(name.to_owned(), transport);
+            }
+        }
+        if let Some(history) = fields.get("history") {
+            read_history(history, &mut config.history);
+        }
+        if let Some(max_runs) = fields.read("max_runs", |node| node.integer(1..=1_000_000)) {
+            config.max_runs = usize::try_from(max_runs).unwrap_or(usize::MAX);
+        }
+        if let Some(timeout) = fields.read("drain_timeout", duration) {
+            config.drain_timeout = timeout;
+        }
+        config
+    }
+}
+
+fn read_history(node: &Node<'_>, history: &mut HistorySettings) {
+    let Some(fields) = node.object(&Keys::only(&["keep", "keep_runs"])) else { return };
+    if let Some(keep) = fields.read("keep", positive_duration) {
+        history.keep = keep;
+    }
+    if let Some(runs) = fields.read("keep_runs", |node| node.integer(1..=u64::from(u32::MAX))) {
+        history.keep_runs = u32::try_from(runs).unwrap_or(u32::MAX);
+    }
+}
+
+fn database(node: &Node<'_>, folder: &Path) -> Option<DatabaseSettings> {
+    let fields = node.object(&Keys::only(&["url", "create_with"]))?;
+    let create_with = fields.read("create_with", |node| {
+        let path = absolute(folder, node.text()?);
+        if !path.is_file() {
+            node.error(format!("there is no file `{}`", node.text()?), None);
+        }
+        Some(path)
+    });
+    Some(DatabaseSettings {
+        path: fields.need("url", |node| sqlite_path(node, folder, "a database"))?,
+        create_with,
+    })
+}
+
+/// The file of `sqlite://PATH`.
+fn sqlite_path(node: &Node<'_>, folder: &Path, what: &str) -> Option<PathBuf> {
+    let url = node.text()?;
+    let example =
+        || Some("write `sqlite://var/name.db` (relative to this file) or `sqlite:///srv/name.db`".to_owned());
+    let Some((scheme, rest)) = url.split_once("://") else {
+        node.error(format!("`{url}` is not the URL of {what}"), example());
+        return None;
+    };
+    match scheme {
+        "sqlite" if rest.is_empty() || rest.starts_with(':') || rest.ends_with('/') => {
+            node.error(format!("`{url}` names no file"), example());
+            None
+        }
+        "sqlite" if rest.contains('?') => {
+            node.error(format!("`{url}` has options; SQLite is set up by Gulou itself"), example());
+            None
+        }
+        "sqlite" => Some(absolute(folder, rest)),
+        "postgres" | "postgresql" | "mysql" | "mariadb" => {
+            node.error(format!("`{scheme}://` is not supported by this version"), example());
+            None
+        }
+        _ => {
+            node.error(format!("`{scheme}://` is not a kind of database that Gulou knows"), example());
+            None
+        }
+    }
+}
+
+fn transport(node: &Node<'_>, folder: &Path) -> Option<MailTransportSettings> {
+    const KEYS: Keys = Keys {
+        known: &["url", "from"],
+        ignored: &[],
+        later: &["user", "password", "tls", "timeout", "pool"],
+    };
+    let fields = node.object(&KEYS)?;
+    let from = fields.need("from", mailbox);
+    let route = fields.need("url", |node| mail_route(node, folder));
+    Some(MailTransportSettings { route: route?, from: from? })
+}
+
+fn mail_route(node: &Node<'_>, folder: &Path) -> Option<MailRoute> {
+    let url = node.text()?;
+    let example = || Some("write `maildir:var/outbox` or `smtp://localhost:25`".to_owned());
+    if let Some(path) = url.strip_prefix("maildir:") {
+        if path.is_empty() || path.starts_with("//") {
+            node.error(format!("`{url}` names no folder"), example());
+            return None;
+        }
+        return Some(MailRoute::Maildir(absolute(folder, path)));
+    }
+    match url.split_once("://") {
+        Some(("smtp", server)) => smtp_route(node, server),
+        Some((scheme @ ("smtps" | "submission" | "submissions"), _)) => {
+            node.error(format!("`{scheme}://` (TLS) is not supported by this version"), example());
+            None
+        }
+        _ => {
+            node.error(format!("`{url}` is not the URL of a way out for mail"), example());
+            None
+        }
+    }
+}
+
+fn smtp_route(node: &Node<'_>, server: &str) -> Option<MailRoute> {
+    let refuse = |message: String| {
+        node.error(message, "write `smtp://host:port`, for example `smtp://localhost:25`".to_owned());
+        None
+    };
+    if server.contains('@') {
+        return refuse("a login for SMTP is not supported by this version".to_owned());
+    }
+    let server = server.strip_suffix('/').unwrap_or(server);
+    if server.contains(['/', '?', '#']) {
+        return refuse(format!("`{server}` is more than a host and a port"));
+    }
+    // An IPv6 address stands in brackets, because it has colons of its own.
+    let (host, port) = match server.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':').unwrap_or(port))),
+        None => server.split_once(':').map_or((server, None), |(host, port)| (host, Some(port))),
+    };
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        return refuse("the host is missing".to_owned());
+    }
+    match port.map_or(Ok(25), str::parse::<u16>) {
+        Ok(port) if port > 0 => Some(MailRoute::Smtp { host: host.to_owned(), port }),
+        _ => refuse(format!("`{}` is not a port", port.unwrap_or_default())),
+    }
+}
+
+/// `path` seen from `folder`, absolute, so that no later change of directory moves it.
+pub(super) fn absolute(folder: &Path, path: &str) -> PathBuf {
+    let joined = folder.join(path);
+    std::path::absolute(&joined).unwrap_or(joined)
+}

@@ -1,0 +1,107 @@
+//! A function folder: `triggers/<function>/config.json`.
+
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
+
+use super::daemon::{DaemonConfig, absolute};
+use super::decode::{Fields, Keys, Node};
+use super::{target, trigger};
+use crate::settings::{FunctionSettings, OnInterrupted, Overlap, TargetSettings, TriggerSettings};
+
+/// What a function folder is read with.
+pub(super) struct Scope<'c> {
+    pub daemon: &'c DaemonConfig,
+    /// The present, to tell what never fires again.
+    pub now: DateTime<Utc>,
+}
+
+const KEYS: Keys = Keys {
+    known: &[
+        "triggers",
+        "overlap",
+        "on_interrupted",
+        "target",
+        "handler",
+        "runtime",
+        "timeout",
+        "memorySize",
+        "envVariables",
+    ],
+    // What the cloud's tools write into this file and its deployment alone needs.
+    ignored: &[
+        "$schema",
+        "permissions",
+        "installDependency",
+        "ignore",
+        "vpc",
+        "params",
+        "httpPath",
+        "codeSecret",
+        "layers",
+        "description",
+    ],
+    later: &["retry", "alerts", "node", "history"],
+};
+
+/// Reads the file whose root is `node`, in the folder `dir` called `name`.
+pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -> Option<FunctionSettings> {
+    let fields = node.object(&KEYS)?;
+    let triggers = triggers(&fields, scope);
+    let target = target::read(&fields, dir, scope);
+    let is_batch = matches!(target, Some(TargetSettings::Batch(_)));
+    let default = if is_batch { Overlap::Queue(1) } else { Overlap::Allow };
+    let overlap = fields.read("overlap", overlap).unwrap_or(default);
+    let on_interrupted = fields.read("on_interrupted", |node| {
+        let word = node.word(&["fail", "rerun"])?;
+        if is_batch {
+            node.warning("this has no effect: batches always resume", None);
+        }
+        Some(if word == "rerun" { OnInterrupted::Rerun } else { OnInterrupted::Fail })
+    });
+    Some(FunctionSettings {
+        name: name.to_owned(),
+        dir: absolute(dir, ""),
+        triggers,
+        overlap,
+        on_interrupted: on_interrupted.unwrap_or(OnInterrupted::Fail),
+        target: target?,
+    })
+}
+
+fn triggers(fields: &Fields<'_>, scope: &Scope<'_>) -> Vec<TriggerSettings> {
+    let Some(nodes) = fields.read("triggers", Node::list) else {
+        if fields.get("triggers").is_none() {
+            let help = "add `triggers`, or run it by hand with `gulou fire`".to_owned();
+            fields.node().warning("this function has no triggers", help);
+        }
+        return Vec::new();
+    };
+    let mut triggers: Vec<TriggerSettings> = Vec::with_capacity(nodes.len());
+    for node in nodes {
+        let Some(trigger) = trigger::read(&node, scope) else { continue };
+        if triggers.iter().any(|known| known.name == trigger.name) {
+            node.error(
+                format!("there are two triggers called `{}`", trigger.name),
+                "rename one of them".to_owned(),
+            );
+        } else {
+            triggers.push(trigger);
+        }
+    }
+    triggers
+}
+
+fn overlap(node: &Node<'_>) -> Option<Overlap> {
+    if node.is_string() {
+        return node.word(&["allow", "queue", "skip", "replace"]).map(|word| match word {
+            "queue" => Overlap::Queue(1),
+            "skip" => Overlap::Skip,
+            "replace" => Overlap::Replace,
+            _ => Overlap::Allow,
+        });
+    }
+    let fields = node.object(&Keys::only(&["queue"]))?;
+    let waiting = fields.need("queue", |node| node.integer(1..=1_000_000))?;
+    u32::try_from(waiting).ok().map(Overlap::Queue)
+}

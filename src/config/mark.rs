@@ -1,0 +1,142 @@
+//! How delivered rows are marked, and the parameters that marks and SQL may use.
+
+use super::decode::{Keys, Node, nearest};
+use crate::settings::{MarkSettings, MarkValue, Relation, SourceSettings};
+
+/// What SQL and marks may use.
+const TIMES: [&str; 6] = ["now", "now_local", "now_unix", "fire_time", "fire_time_local", "fire_time_unix"];
+
+/// What a mark of failed rows may use as well.
+const ERROR: &str = "error";
+
+/// Reads `mark` of a batch with this source, if that could be read.
+pub(super) fn read(
+    node: &Node<'_>,
+    source: Option<&SourceSettings>,
+    is_digest: bool,
+) -> Option<MarkSettings> {
+    let fields = node.object(&Keys::only(&["sent", "failed"]))?;
+    let sent = fields.need("sent", |node| columns(node, false));
+    let failed = fields.read("failed", |node| {
+        if node.is_string() { node.word(&["keep"]).map(|_| None) } else { columns(node, true).map(Some) }
+    });
+    if let Some(source) = source {
+        check_source(node, source, sent.as_deref().unwrap_or_default(), is_digest);
+    }
+    Some(MarkSettings { sent: sent?, failed: failed.flatten() })
+}
+
+fn check_source(node: &Node<'_>, source: &SourceSettings, sent: &[(String, MarkValue)], is_digest: bool) {
+    let Relation::Table { filter, .. } = &source.relation else {
+        let help = "read from a `table`, or leave `mark` out: then each row is sent once per fire".to_owned();
+        node.error("rows of a query cannot be marked: it has no one table to write to", help);
+        return;
+    };
+    if source.key.is_none() && is_digest {
+        node.error("a mark finds its rows by the source's `key`", "add `key` to the source".to_owned());
+    }
+    if sent.is_empty() {
+        return;
+    }
+    let filter = filter.as_deref().unwrap_or_default().to_lowercase();
+    let mentioned = |column: &str| {
+        filter.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == column.to_lowercase())
+    };
+    if !sent.iter().any(|(column, _)| mentioned(column)) {
+        let message =
+            "a marked row still matches: `where` asks for none of the columns that `mark.sent` writes";
+        node.warning(message, "write the condition into `where`, as in `status = false`".to_owned());
+    }
+}
+
+fn columns(node: &Node<'_>, is_failed: bool) -> Option<Vec<(String, MarkValue)>> {
+    let entries = node.entries()?;
+    if entries.is_empty() {
+        node.error("no column is named", "write as in `{ \"status\": true }`".to_owned());
+        return None;
+    }
+    entries.into_iter().map(|(column, node)| Some((column.to_owned(), value(&node, is_failed)?))).collect()
+}
+
+fn value(node: &Node<'_>, is_failed: bool) -> Option<MarkValue> {
+    let scalar = node.scalar()?;
+    let Some(name) = scalar.as_str().and_then(|text| text.strip_prefix(':')) else {
+        return Some(MarkValue::Literal(scalar));
+    };
+    if TIMES.contains(&name) || (is_failed && name == ERROR) {
+        return Some(MarkValue::Parameter(format!(":{name}")));
+    }
+    let (message, help) = if name == ERROR {
+        ("`:error` is known only of failed rows".to_owned(), None)
+    } else {
+        (format!("`:{name}` is not a parameter"), Some(parameter_help(name)))
+    };
+    node.error(message, help);
+    None
+}
+
+fn parameter_help(name: &str) -> String {
+    nearest(name, TIMES).unwrap_or_else(|| format!("known: :{}", TIMES.join(", :")))
+}
+
+/// Reports the first `:name` of an SQL text that nobody binds.
+pub(super) fn check_parameters(node: &Node<'_>, sql: &str) -> Option<()> {
+    for (offset, name) in parameters(sql) {
+        if !TIMES.contains(&name.as_str()) {
+            let length = 1 + name.chars().count();
+            let help = parameter_help(&name);
+            node.error_inside(offset, length, format!("`:{name}` is not a parameter"), Some(help));
+            return None;
+        }
+    }
+    Some(())
+}
+
+/// The parameters of an SQL text with the place of their colon in characters; quoted text and comments have none.
+fn parameters(sql: &str) -> Vec<(usize, String)> {
+    let characters: Vec<char> = sql.chars().collect();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < characters.len() {
+        match characters[at] {
+            quote @ ('\'' | '"' | '`') => at = position(&characters, at + 1, |rest| rest[0] == quote) + 1,
+            '[' => at = position(&characters, at + 1, |rest| rest[0] == ']') + 1,
+            '-' if characters.get(at + 1) == Some(&'-') => {
+                at = position(&characters, at, |rest| rest[0] == '\n');
+            }
+            '/' if characters.get(at + 1) == Some(&'*') => {
+                at = position(&characters, at + 2, |rest| rest.starts_with(&['*', '/'])) + 2;
+            }
+            ':' => {
+                let end = position(&characters, at + 1, |rest| !rest[0].is_alphanumeric() && rest[0] != '_');
+                if end > at + 1 {
+                    found.push((at, characters[at + 1..end].iter().collect()));
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    found
+}
+
+fn position(characters: &[char], from: usize, end: impl Fn(&[char]) -> bool) -> usize {
+    (from..characters.len()).find(|&at| end(&characters[at..])).unwrap_or(characters.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parameters;
+
+    #[test]
+    fn parameters_outside_quotes_are_found() {
+        let names = |sql| parameters(sql).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
+        assert_eq!(names("due <= :now AND t > :fire_time_unix"), ["now", "fire_time_unix"]);
+        assert_eq!(
+            names("a = ':no' AND \":no\" = `:no` AND [:no] = 1 -- :no\n AND b = :now /* :no */"),
+            ["now"]
+        );
+        assert_eq!(parameters("名 = :x"), [(4, "x".to_owned())]);
+        assert!(names("a = ': b' AND c = 'it''s :no").is_empty());
+    }
+}

@@ -1,0 +1,105 @@
+//! One timer trigger of a function folder.
+
+use std::time::Duration;
+
+use super::decode::{Keys, Node};
+use super::function::Scope;
+use super::units::{duration, name_problem, positive_duration, timezone};
+use crate::schedule::Schedule;
+use crate::settings::{Misfire, TriggerSettings};
+
+/// The longest `argument`, in bytes of UTF-8: the cloud's limit.
+const ARGUMENT_LENGTH: usize = 4096;
+
+const KEYS: Keys = Keys {
+    known: &[
+        "name",
+        "type",
+        "config",
+        "argument",
+        "enabled",
+        "timezone",
+        "misfire",
+        "start_within",
+        "jitter",
+        "catch_up",
+    ],
+    ignored: &[],
+    later: &["node", "blackout", "after"],
+};
+
+/// Reads one element of `triggers`.
+pub(super) fn read(node: &Node<'_>, scope: &Scope<'_>) -> Option<TriggerSettings> {
+    let fields = node.object(&KEYS)?;
+    let name = fields.need("name", |node| {
+        let name = node.string()?;
+        match name_problem(name) {
+            None => Some(name.to_owned()),
+            Some(problem) => {
+                node.error(format!("`{name}` cannot name a trigger: {problem}"), None);
+                None
+            }
+        }
+    });
+    fields.read("type", |node| node.word(&["timer"]));
+    let enabled = fields.read("enabled", Node::boolean).unwrap_or(true);
+    let zone = fields.read("timezone", timezone).unwrap_or_else(|| scope.daemon.timezone.clone());
+    let expression = fields.need("config", Node::text);
+    let schedule = fields.read("config", |node| schedule(node, &zone, enabled, scope));
+    let argument = fields.read("argument", argument).unwrap_or_default();
+    let misfire = fields.read("misfire", |node| node.word(&["skip", "once", "all"])).map(|word| match word {
+        "once" => Misfire::Once,
+        "all" => Misfire::All,
+        _ => Misfire::Skip,
+    });
+    let start_within = fields.read("start_within", positive_duration).unwrap_or(Duration::from_secs(60));
+    let jitter = fields.read("jitter", duration).unwrap_or_default();
+    let catch_up = fields.read("catch_up", duration).unwrap_or(Duration::from_secs(3600));
+    let expression = expression?.to_owned();
+    Some(TriggerSettings {
+        name: name?,
+        schedule: schedule?,
+        argument,
+        enabled,
+        misfire: misfire.unwrap_or(if is_once(&expression) { Misfire::Once } else { Misfire::Skip }),
+        start_within,
+        jitter,
+        catch_up,
+        expression,
+        timezone: zone,
+    })
+}
+
+fn schedule(node: &Node<'_>, zone: &str, enabled: bool, scope: &Scope<'_>) -> Option<Schedule> {
+    let text = node.string().filter(|text| !text.trim().is_empty())?;
+    let schedule = match Schedule::parse(text, zone) {
+        Ok(schedule) => schedule,
+        Err(error) => {
+            node.error(error.to_string(), None);
+            return None;
+        }
+    };
+    if schedule.next(scope.now.timestamp()).is_none() {
+        let message = format!("`{text}` never fires again");
+        if enabled && !is_once(text) {
+            node.error(message, "correct it, or say `\"enabled\": false`".to_owned());
+        } else {
+            // A single time that has passed did its duty: it must not keep the daemon from starting.
+            node.warning(message, None);
+        }
+    }
+    Some(schedule)
+}
+
+fn is_once(expression: &str) -> bool {
+    expression.trim_start().starts_with("@at")
+}
+
+fn argument(node: &Node<'_>) -> Option<String> {
+    let text = node.string()?;
+    if text.len() > ARGUMENT_LENGTH {
+        node.error(format!("the argument has {} bytes; 4096 (4 KB) are allowed", text.len()), None);
+        return None;
+    }
+    Some(text.to_owned())
+}
