@@ -1,6 +1,7 @@
 //! One delivery: a rendered input goes out, an outcome comes back. Knows nothing of batches.
 
 pub mod mail;
+mod template;
 
 use chrono::{DateTime, Utc};
 

@@ -1,1 +1,20 @@
-//! Mail: templates to MIME, MIME to SMTP or to a Maildir.
+//! Mail: templates become a message, the message goes to a Maildir or an SMTP server.
+//!
+//! `compose` joins templates and rows, `message` builds the MIME, `address` guards who it goes
+//! to, `transport` picks the way out: `maildir` or `smtp`. Knows nothing of batches: one mail in,
+//! one [`Outcome`](super::Outcome) back.
+
+mod address;
+mod compose;
+mod maildir;
+mod message;
+mod smtp;
+mod transport;
+
+pub use address::{Address, AddressError};
+pub use compose::MailAction;
+pub use message::RenderedMail;
+pub use smtp::Timeouts;
+pub use transport::Transport;
+
+pub use super::template::{RenderError, TemplateError};

@@ -1,0 +1,121 @@
+//! A mail's templates and the rows that fill them.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::address::Address;
+use super::message::{Parts, RenderedMail};
+use super::transport::Transport;
+use crate::action::template::{Context, Place, RenderError, TemplateError, Templates};
+use crate::action::{Delivery, Outcome};
+use crate::run::Row;
+use crate::settings::{MailSettings, TemplateSource};
+
+// The templates' names, which are also the keys that users write them under.
+const TO: &str = "to";
+const REPLY_TO: &str = "reply_to";
+const SUBJECT: &str = "subject";
+const TEXT: &str = "text";
+const HTML: &str = "html";
+const LIST_UNSUBSCRIBE: &str = "list_unsubscribe";
+
+/// The `mail` action: compiled templates, and the way out.
+#[derive(Debug)]
+pub struct MailAction {
+    templates: Templates,
+    from: Arc<Address>,
+    transport: Arc<Transport>,
+}
+
+impl MailAction {
+    /// Compiles the templates of `settings`. The error names the file, the line and what is wrong.
+    pub fn new(settings: &MailSettings, transport: Arc<Transport>) -> Result<Self, TemplateError> {
+        let from = settings.from.as_deref().unwrap_or(transport.from());
+        let from = Address::parse(from).map_err(|error| TemplateError {
+            origin: "from".into(),
+            line: 1,
+            message: error.to_string(),
+        })?;
+        let inline = |name: &'static str, place, text: &str| {
+            (name, place, TemplateSource { origin: name.to_owned(), text: text.to_owned() })
+        };
+        let mut sources =
+            vec![inline(TO, Place::Text, &settings.to), inline(SUBJECT, Place::Text, &settings.subject)];
+        sources.extend(settings.reply_to.as_ref().map(|text| inline(REPLY_TO, Place::Text, text)));
+        sources.extend(settings.text.as_ref().map(|source| (TEXT, Place::Text, source.clone())));
+        sources.extend(settings.html.as_ref().map(|source| (HTML, Place::Html, source.clone())));
+        let url = settings.list_unsubscribe.as_ref();
+        sources.extend(url.map(|text| inline(LIST_UNSUBSCRIBE, Place::Url, text)));
+        Ok(Self { templates: Templates::compile(sources)?, from: Arc::new(from), transport })
+    }
+
+    /// The columns that the templates use, sorted: what a row must have. In a digest's templates
+    /// `rows` is one of them, and nothing else should be.
+    pub fn columns(&self) -> Vec<String> {
+        self.templates.variables()
+    }
+
+    /// The mail for one row.
+    pub fn render(&self, delivery: &Delivery<'_>) -> Result<RenderedMail, RenderError> {
+        let context = Context::row(delivery.row, delivery.fire_time, delivery.now);
+        self.build(&context, delivery.reservation, delivery.now)
+    }
+
+    /// The one mail for all rows; templates see them as `rows`.
+    pub fn render_digest(
+        &self,
+        rows: &[Row],
+        reservation: &str,
+        fire_time: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<RenderedMail, RenderError> {
+        self.build(&Context::rows(rows, fire_time, now), reservation, now)
+    }
+
+    /// Hands the mail over. May be called many times at once; the transport has as many
+    /// connections as there are calls. A dropped future leaves the mail in doubt.
+    pub async fn deliver(&self, mail: &RenderedMail) -> Outcome {
+        self.transport.deliver(mail).await
+    }
+
+    fn build(
+        &self,
+        context: &Context,
+        reservation: &str,
+        now: DateTime<Utc>,
+    ) -> Result<RenderedMail, RenderError> {
+        let required = |name| self.templates.render(name, context);
+        let optional = |name| self.templates.render_if_any(name, context);
+        let parts = Parts {
+            from: self.from.clone(),
+            to: address("To", &required(TO)?)?,
+            reply_to: optional(REPLY_TO)?.map(|text| address("Reply-To", &text)).transpose()?,
+            subject: required(SUBJECT)?,
+            text: optional(TEXT)?,
+            html: optional(HTML)?,
+            list_unsubscribe: optional(LIST_UNSUBSCRIBE)?.map(url).transpose()?,
+            now,
+        };
+        RenderedMail::build(parts, reservation)
+    }
+}
+
+fn address(header: &'static str, text: &str) -> Result<Address, RenderError> {
+    Address::parse(text).map_err(|error| RenderError::Header { header, reason: error.to_string() })
+}
+
+/// RFC 8058 §3.1: one-click needs HTTPS.
+fn url(text: String) -> Result<String, RenderError> {
+    let wrong = |reason: &str| RenderError::Header {
+        header: "List-Unsubscribe",
+        reason: format!("{text:?} {reason}"),
+    };
+    if !text.starts_with("https://") {
+        return Err(wrong("does not start with https://"));
+    }
+    if !text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'<' | b'>')) {
+        return Err(wrong("contains what a URL cannot; percent-encode it"));
+    }
+    Ok(text)
+}

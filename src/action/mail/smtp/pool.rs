@@ -1,0 +1,124 @@
+//! Connections to one server: as many as there are mails in delivery, kept for the next ones.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::Timeouts;
+use super::session::{After, Attempt, Session};
+use crate::action::Outcome;
+use crate::action::mail::message::RenderedMail;
+use crate::clock::Clock;
+
+/// The pool of one server.
+#[derive(Debug)]
+pub(in crate::action::mail) struct Pool(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    host: String,
+    port: u16,
+    clock: Clock,
+    timeouts: Timeouts,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// The newest last; each with the monotonic time since which it has had nothing to do.
+    sessions: Vec<(Duration, Session)>,
+    /// A sweep that closes old ones is on its way.
+    sweeping: bool,
+}
+
+impl Pool {
+    pub(in crate::action::mail) fn new(host: String, port: u16, clock: Clock, timeouts: Timeouts) -> Self {
+        Self(Arc::new(Shared { host, port, clock, timeouts, idle: Mutex::default() }))
+    }
+
+    /// Delivers on an idle connection, or on a new one when there is none, or when the idle one
+    /// turns out to be dead before the server has answered anything about this mail.
+    pub(in crate::action::mail) async fn deliver(&self, mail: &RenderedMail) -> Outcome {
+        if let Some(mut session) = self.0.take() {
+            let attempt = session.deliver(mail).await;
+            if attempt.after != After::Stale {
+                return self.settle(session, attempt);
+            }
+        }
+        match Session::open(&self.0.host, self.0.port, self.0.timeouts).await {
+            Ok(mut session) => {
+                let attempt = session.deliver(mail).await;
+                self.settle(session, attempt)
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    /// Says QUIT on all idle connections at once.
+    pub(in crate::action::mail) async fn close(&self) {
+        let sessions = std::mem::take(&mut self.0.lock().sessions);
+        quit(sessions).await;
+    }
+
+    fn settle(&self, session: Session, attempt: Attempt) -> Outcome {
+        if attempt.after == After::Usable {
+            self.put(session);
+        }
+        attempt.outcome
+    }
+
+    fn put(&self, session: Session) {
+        let mut idle = self.0.lock();
+        idle.sessions.push((self.0.clock.monotonic(), session));
+        if !idle.sweeping {
+            idle.sweeping = true;
+            tokio::spawn(sweep(Arc::downgrade(&self.0)));
+        }
+    }
+}
+
+impl Shared {
+    /// The connection that was used last, if it is still there: the others may grow old and go.
+    fn take(&self) -> Option<Session> {
+        loop {
+            let (_, mut session) = self.lock().sessions.pop()?;
+            if session.is_quiet() {
+                return Some(session);
+            }
+        }
+    }
+
+    /// Takes out what has been idle for too long. Nothing left: the sweep ends.
+    fn expired(&self) -> (Vec<(Duration, Session)>, bool) {
+        let now = self.clock.monotonic();
+        let mut idle = self.lock();
+        let young =
+            idle.sessions.partition_point(|(since, _)| now.saturating_sub(*since) >= self.timeouts.idle);
+        let expired = idle.sessions.drain(..young).collect();
+        idle.sweeping = !idle.sessions.is_empty();
+        (expired, idle.sweeping)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Closes connections that have been idle for too long, and ends when none is left.
+async fn sweep(pool: Weak<Shared>) {
+    loop {
+        let Some(patience) = pool.upgrade().map(|pool| pool.timeouts.idle) else { return };
+        tokio::time::sleep(patience).await;
+        let Some((expired, more)) = pool.upgrade().map(|pool| pool.expired()) else { return };
+        quit(expired).await;
+        if !more {
+            return;
+        }
+    }
+}
+
+async fn quit(sessions: Vec<(Duration, Session)>) {
+    let goodbyes: JoinSet<()> = sessions.into_iter().map(|(_, session)| session.quit()).collect();
+    goodbyes.join_all().await;
+}

@@ -1,0 +1,59 @@
+//! The way out for mail: a Maildir or an SMTP server.
+
+use std::sync::Arc;
+
+use super::maildir::Maildir;
+use super::message::RenderedMail;
+use super::smtp::{Pool, Timeouts};
+use crate::action::Outcome;
+use crate::clock::Clock;
+use crate::settings::{MailRoute, MailTransportSettings};
+
+/// An open way out. Connections and folders are made when the first mail needs them.
+#[derive(Debug)]
+pub struct Transport {
+    from: String,
+    route: Route,
+}
+
+#[derive(Debug)]
+enum Route {
+    Maildir(Maildir),
+    Smtp(Pool),
+}
+
+impl Transport {
+    /// Opens nothing yet; `clock` ages idle connections.
+    pub fn open(settings: &MailTransportSettings, clock: Clock) -> Arc<Self> {
+        Self::with_timeouts(settings, clock, Timeouts::default())
+    }
+
+    /// The same with other patience.
+    pub fn with_timeouts(settings: &MailTransportSettings, clock: Clock, timeouts: Timeouts) -> Arc<Self> {
+        let route = match &settings.route {
+            MailRoute::Maildir(folder) => Route::Maildir(Maildir::new(folder.clone())),
+            MailRoute::Smtp { host, port } => Route::Smtp(Pool::new(host.clone(), *port, clock, timeouts)),
+        };
+        Arc::new(Self { from: settings.from.clone(), route })
+    }
+
+    /// Says goodbye on all idle connections. Later deliveries open new ones.
+    pub async fn close(&self) {
+        match &self.route {
+            Route::Maildir(_) => {}
+            Route::Smtp(pool) => pool.close().await,
+        }
+    }
+
+    /// `From` of mails that do not name another, as configured.
+    pub(super) fn from(&self) -> &str {
+        &self.from
+    }
+
+    pub(super) async fn deliver(&self, mail: &RenderedMail) -> Outcome {
+        match &self.route {
+            Route::Maildir(maildir) => maildir.deliver(mail).await,
+            Route::Smtp(pool) => pool.deliver(mail).await,
+        }
+    }
+}

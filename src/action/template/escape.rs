@@ -1,0 +1,34 @@
+//! How values are written into a template's text, by the place they stand in.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use minijinja::value::Value;
+use minijinja::{AutoEscape, Error, Output, State, escape_formatter};
+
+/// The escaping of URLs, which the engine does not have.
+pub(super) const URL: AutoEscape = AutoEscape::Custom(Cow::Borrowed("url"));
+
+/// Writes `value`, escaped as the template's place asks.
+pub(super) fn format(out: &mut Output, state: &mut State, value: &Value) -> Result<(), Error> {
+    if !matches!(state.auto_escape(), AutoEscape::Custom(_)) {
+        return escape_formatter(out, state, value);
+    }
+    let text = value.to_string();
+    let encoded = if value.is_safe() { text } else { urlencode(&text) };
+    Ok(out.write_str(&encoded)?)
+}
+
+/// Percent-encodes all but the unreserved characters of RFC 3986 §2.3.
+pub(super) fn urlencode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + 8);
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
