@@ -6,8 +6,10 @@
 
 mod daemon;
 mod files;
+pub(crate) mod mailing;
 mod process;
 mod project;
+pub(crate) mod promise;
 mod sink;
 mod wait;
 
@@ -17,7 +19,7 @@ pub(crate) use daemon::Daemon;
 pub(crate) use files::{copy_tree, repository};
 pub(crate) use process::{Ran, run};
 pub(crate) use project::Project;
-pub(crate) use sink::{Delivered, SmtpSink};
+pub(crate) use sink::{Delivered, SmtpSink, free_address};
 pub(crate) use wait::eventually;
 
 /// How long a test waits for what must happen. Generous on purpose: it bounds a hang, it measures

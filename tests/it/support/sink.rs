@@ -4,8 +4,8 @@
 //! vanished before the dot is not in the dump, one whose client vanished after it is.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{self, File, Permissions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -25,7 +25,12 @@ pub(crate) struct SmtpSink {
     _process: Process,
     address: SocketAddr,
     dir: TempDir,
+    // Bytes of the dump that `mails_so_far` has read, and mails in them.
+    progress: Mutex<(u64, usize)>,
 }
+
+/// The line of the dump that names a mail's recipient.
+const RECIPIENT: &[u8] = b"X-Rcpt-Args: ";
 
 /// What the sink accepted.
 #[derive(Debug, Default)]
@@ -69,7 +74,7 @@ impl SmtpSink {
             assert!(process.wait(Duration::ZERO).is_none(), "smtp-sink ended: {command:?}");
             TcpStream::connect(address).ok()
         });
-        Self { _process: process, address, dir }
+        Self { _process: process, address, dir, progress: Mutex::default() }
     }
 
     /// The address it listens on: some `127.x.y.z`.
@@ -85,6 +90,22 @@ impl SmtpSink {
     /// All mails so far, in the order they came, with the sink's own `X-` lines in front.
     pub(crate) fn dump(&self) -> Vec<u8> {
         fs::read(self.dump_file()).unwrap_or_default()
+    }
+
+    /// How many mails are in the dump by now.
+    pub(crate) fn mails_so_far(&self) -> usize {
+        let mut progress = self.progress.lock().unwrap();
+        let (read, mails) = &mut *progress;
+        if let Ok(mut dump) = File::open(self.dump_file()) {
+            let mut new = Vec::new();
+            dump.seek(SeekFrom::Start(*read)).unwrap();
+            dump.read_to_end(&mut new).unwrap();
+            // Up to the last whole line, so that no line is counted in halves.
+            let whole = new.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+            *mails += new[..whole].split(|&b| b == b'\n').filter(|line| line.starts_with(RECIPIENT)).count();
+            *read += whole as u64;
+        }
+        *mails
     }
 
     /// Counts what was delivered, once all that clients have sent is written down.
@@ -123,10 +144,10 @@ impl SmtpSink {
     }
 }
 
-/// An address that no other process uses: the whole of 127.0.0.0/8 is this machine, so the process
-/// id picks the host and the system the port. Two sinks on one port would share the connections
+/// An address where nobody listens and that no other process uses: the whole of 127.0.0.0/8 is this
+/// machine, so the process id picks the host and the system the port. Two sinks on one port would share the connections
 /// without a word.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let [_, a, b, c] = std::process::id().to_be_bytes();
     let host = Ipv4Addr::new(127, a | 0x80, b, c.max(1));
     TcpListener::bind((host, 0)).unwrap().local_addr().unwrap()
@@ -136,7 +157,7 @@ fn count(dump: &[u8]) -> Delivered {
     let mut delivered = Delivered::default();
     let mut in_head = false;
     for line in dump.split(|&byte| byte == b'\n') {
-        if let Some(address) = line.strip_prefix(b"X-Rcpt-Args: ") {
+        if let Some(address) = line.strip_prefix(RECIPIENT) {
             in_head = true;
             *delivered.recipients.entry(bare(address)).or_default() += 1;
         } else if line.is_empty() {
@@ -187,6 +208,7 @@ fn smtp_sink_is_counted_right() {
 
     let delivered = sink.delivered();
     assert_eq!(delivered.total(), 3);
+    assert_eq!(sink.mails_so_far(), 3);
     assert_eq!(delivered.recipients, BTreeMap::from([("a@ex.test".into(), 2), ("b@ex.test".into(), 1)]));
     assert_eq!(delivered.message_ids, BTreeMap::from([("1@ex.test".into(), 2), ("2@ex.test".into(), 1)]));
 }

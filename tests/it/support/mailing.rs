@@ -1,0 +1,139 @@
+//! A project with one batch that mails a table of numbered recipients to an SMTP sink.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::{Value, json};
+
+use super::promise::{Entry, Flag, Testimony};
+use super::{Delivered, Project, SmtpSink, eventually};
+
+/// The project, and what is asked of its databases.
+#[derive(Debug)]
+pub(crate) struct Mailing {
+    project: Project,
+}
+
+impl Mailing {
+    /// `rows` recipients, all of them unsent, mailed by the function `mailing`, which fires every
+    /// second and goes through the whole table. `settings` go into its `batch`.
+    pub(crate) fn new(sink: &SmtpSink, rows: u32, settings: &Value) -> Self {
+        Self::to(&format!("smtp://{}:{}", sink.host(), sink.port()), rows, settings)
+    }
+
+    /// The same with any mail URL.
+    pub(crate) fn to(url: &str, rows: u32, settings: &Value) -> Self {
+        let project = Project::new(&json!({
+            "state": "sqlite://state.db",
+            "triggers": "triggers",
+            "databases": { "main": { "url": "sqlite://main.db" } },
+            "mail": { "out": { "url": url, "from": "鼓楼 <tower@ex.test>" } },
+        }));
+        let mut batch = json!({
+            "id": "mailing",
+            "source": {
+                "database": "main", "table": "people", "key": "id", "where": "sent = false",
+                "columns": ["id", "email", "name"], "page": 250
+            },
+            "action": { "mail": {
+                "via": "out", "to": "{{ email }}", "subject": "{{ name }}，您好", "text": "第 {{ id }} 封"
+            } },
+            "mark": { "sent": { "sent": true } },
+            "pages": "all",
+        });
+        for (key, value) in settings.as_object().unwrap() {
+            batch[key] = value.clone();
+        }
+        project.function(
+            "mailing",
+            &json!({
+                "triggers": [{ "name": "always", "type": "timer", "config": "* * * * * * *" }],
+                "target": { "batch": batch },
+            }),
+        );
+        fill(&project.path("main.db"), rows);
+        Self { project }
+    }
+
+    pub(crate) fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// Rows whose flag is not set.
+    pub(crate) fn open_rows(&self) -> u32 {
+        let count = "SELECT count(*) FROM people WHERE NOT sent";
+        self.read("main.db").query_row(count, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Waits until every row is marked, or in the ledger for a reason that lasts.
+    pub(crate) fn wait_until_through(&self) {
+        let parked = "SELECT count(*) FROM ledger_entry WHERE state IN ('held', 'kept')";
+        eventually("every row to be settled", || {
+            let parked: u32 = self.read("state.db").query_row(parked, [], |row| row.get(0)).unwrap();
+            (self.open_rows() == parked).then_some(())
+        });
+    }
+
+    /// What table and ledger say, beside what was delivered. Call it when no daemon is running.
+    pub(crate) fn testimony(&self, delivered: Delivered) -> Testimony {
+        let mut testimony = Testimony { delivered: delivered.recipients, ..Testimony::default() };
+        let mut emails = BTreeMap::new();
+        let main = self.read("main.db");
+        let mut statement = main.prepare("SELECT id, email, sent FROM people").unwrap();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let email: String = row.get(1).unwrap();
+            let flag = if row.get(2).unwrap() { Flag::Sent } else { Flag::Open };
+            // The ledger writes keys as JSON arrays.
+            emails.insert(format!("[{}]", row.get::<_, i64>(0).unwrap()), email.clone());
+            testimony.rows.insert(email, flag);
+        }
+        let state = self.read("state.db");
+        let mut statement = state.prepare("SELECT key, state FROM ledger_entry").unwrap();
+        let mut entries = statement.query([]).unwrap();
+        while let Some(row) = entries.next().unwrap() {
+            let (key, state): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+            let entry = match state.as_str() {
+                "held" => Entry::Held,
+                "kept" => Entry::Failed,
+                "waiting" => Entry::Retrying,
+                _ => Entry::Unsettled,
+            };
+            testimony.ledger.insert(emails.get(&key).cloned().unwrap_or(key), entry);
+        }
+        testimony
+    }
+
+    fn read(&self, name: &str) -> Connection {
+        read(&self.project.path(name))
+    }
+}
+
+/// Opens a database that another process may be writing.
+pub(crate) fn read(path: &Path) -> Connection {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    connection.busy_timeout(super::PATIENCE).unwrap();
+    connection
+}
+
+fn fill(path: &Path, rows: u32) {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             CREATE TABLE people (
+               id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL,
+               sent BOOLEAN NOT NULL DEFAULT false
+             );
+             CREATE INDEX people_open ON people (id) WHERE sent = false;",
+        )
+        .unwrap();
+    connection
+        .execute(
+            "WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < ?1)
+             INSERT INTO people (id, email, name) SELECT n, 'p' || n || '@ex.test', '收件人' || n FROM number",
+            [rows],
+        )
+        .unwrap();
+}
