@@ -2,5 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod layers;
+mod readme;
+mod scenario_crash;
+mod scenario_drain;
+mod scenario_nonsense;
 #[allow(dead_code, unused_imports, reason = "shared by tests that arrive one by one")]
 mod support;

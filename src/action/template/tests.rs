@@ -1,3 +1,5 @@
+//! Templates over rows, from the outside.
+
 use std::sync::Arc;
 
 use chrono::{TimeZone, Utc};

@@ -1,0 +1,85 @@
+//! `kill -9` in the middle of a mailing over SMTP, again and again: the mail server, the table and
+//! the ledger must agree on every row afterwards.
+//!
+//! `GULOU_TORTURE_ROWS`, `GULOU_TORTURE_KILLS` and `GULOU_TORTURE_SEED` make it as large as one likes;
+//! `scripts/torture.sh` sets them. The seed picks the moments of the kills.
+
+use serde_json::json;
+
+use crate::support::mailing::Mailing;
+use crate::support::promise::{Ordeal, judge};
+use crate::support::{SmtpSink, eventually};
+
+/// Small, so that a window is a small part of the table.
+const WINDOW: u32 = 64;
+
+#[test]
+fn killed_mailing_that_holds_doubtful_rows_repeats_none() {
+    survive("hold");
+}
+
+#[test]
+fn killed_mailing_that_resends_doubtful_rows_leaves_none_out() {
+    survive("resend");
+}
+
+fn survive(on_uncertain: &str) {
+    let (rows, kills) = (from_env("ROWS", 2_000), from_env("KILLS", 2));
+    let seed = from_env("SEED", 1);
+    println!("{on_uncertain}: {rows} rows, {kills} kills, seed {seed}");
+    assert!(rows > (kills + 1) * 4 * WINDOW, "too few rows for {kills} kills");
+
+    let sink = SmtpSink::start();
+    let mailing = Mailing::new(&sink, rows, &json!({ "window": WINDOW, "on_uncertain": on_uncertain }));
+    let mut random = Random(seed);
+    let share = rows / (kills + 1);
+    let mut in_the_middle = 0;
+    for kill in 0..kills {
+        let moment = (share * kill + 1 + random.below(share)) as usize;
+        let daemon = mailing.project().serve("config.json");
+        eventually("the mails before the kill", || (sink.mails_so_far() >= moment).then_some(()));
+        daemon.kill();
+        let open = mailing.open_rows();
+        println!("kill {}: after {} mails, {open} rows unmarked", kill + 1, sink.mails_so_far());
+        in_the_middle += u32::from(open > 0);
+    }
+    assert!(in_the_middle > 0, "no kill came before the end: nothing was tested");
+
+    let daemon = mailing.project().serve("config.json");
+    mailing.wait_until_through();
+    let (code, log) = daemon.stop();
+    assert_eq!(code, Some(0), "the drain failed:\n{log}");
+
+    let delivered = sink.delivered();
+    let repeated_ids = delivered.message_ids.values().filter(|count| **count > 1).count();
+    let ordeal = Ordeal { resend: on_uncertain == "resend", window: WINDOW, kills };
+    match judge(&mailing.testimony(delivered), ordeal) {
+        Ok(account) => {
+            println!("{on_uncertain}: {account:?}");
+            assert_eq!(account.sent + account.held, rows);
+            assert!(ordeal.resend || repeated_ids == 0, "{repeated_ids} Message-IDs repeated");
+        }
+        Err(breaches) => panic!(
+            "seed {seed}: {} breaches of the promise, the first of them:\n{}",
+            breaches.len(),
+            breaches.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
+        ),
+    }
+}
+
+fn from_env(name: &str, default: u32) -> u32 {
+    let name = format!("GULOU_TORTURE_{name}");
+    std::env::var(&name)
+        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
+}
+
+/// Reproducible, and good enough to pick moments: a linear congruential generator.
+struct Random(u32);
+
+impl Random {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // The high bits are the random ones.
+        ((u64::from(self.0) * u64::from(bound)) >> 32) as u32
+    }
+}
