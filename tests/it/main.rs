@@ -1,12 +1,6 @@
 //! The one integration-test binary: a file a subject, and `support` for what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-mod cron_conformance;
-mod cron_next;
 mod layers;
-mod readme;
-mod scenario_crash;
-mod scenario_drain;
-mod scenario_nonsense;
 #[allow(dead_code, unused_imports, reason = "shared by tests that arrive one by one")]
 mod support;
