@@ -1,7 +1,9 @@
 //! What all targets of a daemon share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::process::{Guard, Registry, become_reaper, end_orphans};
 use crate::clock::Clock;
 
 /// The bounds that keep user code from filling memory, disk or the process table.
@@ -39,21 +41,38 @@ impl Default for Limits {
 pub struct Host {
     pub(super) clock: Clock,
     pub(super) limits: Limits,
+    pub(super) registry: Registry,
+    _guard: Option<Arc<Guard>>,
 }
 
 impl Host {
     /// A host that leaves the process as it is: for `dry-run`, tests and programs that run other
     /// children of their own.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, limits: Limits::default() }
+        Self { clock, limits: Limits::default(), registry: Registry::default(), _guard: None }
     }
 
     /// The host of a process that exists to run targets. Call it once, inside the tokio runtime and
     /// before the first run: user processes that lose their parent become children of this process
     /// and are reaped by it, and all of them end when this process ends, however it ends. Also ends
-    /// what an earlier daemon of this user left behind when it was killed.
+    /// what an earlier daemon of this user left behind when it was killed. What the system refuses
+    /// of this is logged; targets run without it.
     pub fn supervise(clock: Clock) -> Self {
-        Self::new(clock)
+        let mut host = Self::new(clock);
+        let orphans = end_orphans();
+        if orphans > 0 {
+            tracing::warn!(orphans, "ended processes that an earlier daemon left behind");
+        }
+        if let Err(error) = become_reaper(host.registry.clone()) {
+            tracing::warn!(%error, "cannot adopt orphaned user processes; init will reap them");
+        }
+        match Guard::start(&host.registry) {
+            Ok(guard) => host._guard = Some(Arc::new(guard)),
+            Err(error) => {
+                tracing::warn!(%error, "cannot start /bin/sh; if this process is killed, user processes live on");
+            }
+        }
+        host
     }
 
     /// The same host with other bounds.

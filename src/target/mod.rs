@@ -4,7 +4,11 @@
 //! A target knows how to run user code and how to be sure that nothing of it is left over. It knows
 //! nothing of schedules, overlap, retries or history: the engine decides when, the store remembers.
 
+mod command;
+mod cut;
 mod host;
+mod log;
+mod process;
 mod runner;
 
 pub use host::{Host, Limits};

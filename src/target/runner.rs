@@ -1,21 +1,24 @@
 //! The one type that the engine sees: a target of any kind.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
-use super::Host;
+use super::command::CommandTarget;
+use super::host::Host;
 use crate::run::{Fire, Outcome, Preview, RunContext};
 use crate::settings::{CodeSettings, CommandSettings};
 
 /// What a fire runs. Made once a function, called for each of its fires, from many tasks at once.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Target {
     kind: Kind,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Kind {
     Function(CodeSettings),
-    Command(CommandSettings),
+    Command(Arc<CommandTarget>),
 }
 
 impl Target {
@@ -25,27 +28,38 @@ impl Target {
     }
 
     /// A program. Starts nothing yet.
-    pub fn command(settings: &CommandSettings, _host: &Host) -> Self {
-        Self { kind: Kind::Command(settings.clone()) }
+    pub fn command(settings: &CommandSettings, host: &Host) -> Self {
+        Self { kind: Kind::Command(Arc::new(CommandTarget::new(settings, host))) }
     }
 
     /// Runs one attempt to its end and writes its log to `context.output`, from `START` to
     /// `Report`. Never fails otherwise than by its outcome. When it returns, no process of the run is
-    /// left (a function's idle worker excepted). Ignores `context.drain`.
-    pub async fn run(&self, _fire: &Fire, _context: &RunContext) -> Outcome {
-        Outcome::failed("running targets is not built yet")
+    /// left (a function's idle worker excepted). Ignores `context.drain`. Dropping the future
+    /// aborts the run.
+    pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
+        // In a task of its own, so that a caller that goes away cannot leave processes behind.
+        let abort = context.abort.child_token();
+        let _abort_when_dropped = abort.clone().drop_guard();
+        let (kind, fire) = (self.kind.clone(), fire.clone());
+        let context = RunContext { abort, ..context.clone() };
+        let run = tokio::spawn(async move {
+            match kind {
+                Kind::Function(_) => Outcome::failed("running functions is not built yet"),
+                Kind::Command(command) => command.run(&fire, &context).await,
+            }
+        });
+        run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
     /// What [`Target::run`] would do, without doing it: program, arguments, folder, variables, event.
     pub fn preview(&self, fire: &Fire) -> Preview {
-        let (kind, program) = match &self.kind {
-            Kind::Function(code) => ("function", code.handler.clone()),
-            Kind::Command(command) => ("command", command.argv.join(" ")),
-        };
-        Preview {
-            lines: vec![format!("{kind} {program}")],
-            data: json!({ "kind": kind, "event": fire.event() }),
-            problem: None,
+        match &self.kind {
+            Kind::Function(code) => Preview {
+                lines: vec![format!("calls {}", code.handler)],
+                data: json!({ "target": "function", "event": fire.event() }),
+                problem: None,
+            },
+            Kind::Command(command) => command.preview(fire),
         }
     }
 

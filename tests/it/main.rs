@@ -6,3 +6,5 @@ mod cron_next;
 mod layers;
 #[allow(dead_code, unused_imports, reason = "shared by tests that arrive one by one")]
 mod support;
+mod target_command;
+mod target_harness;

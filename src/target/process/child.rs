@@ -1,0 +1,116 @@
+//! One user process, its output, and the tree below it.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::task::JoinSet;
+
+use super::handle::Handle;
+use super::marker::Marker;
+use super::pipe::{OutputPipe, Sink};
+use super::strays::Registry;
+use super::table;
+use super::tree::Tree;
+
+/// How to start a process, beside the command itself.
+pub struct Spawn {
+    /// Program, arguments, folder, variables, standard input.
+    pub command: Command,
+    /// Bytes of one line of output.
+    pub line_limit: usize,
+    /// Takes the lines of standard output.
+    pub stdout: Sink,
+    /// Takes the lines of standard error.
+    pub stderr: Sink,
+}
+
+/// A process that was started here and is not reaped yet.
+#[derive(Debug)]
+pub struct Child {
+    inner: std::process::Child,
+    tree: Tree,
+    handle: Handle,
+    output: [Arc<OutputPipe>; 2],
+    readers: JoinSet<()>,
+    registry: Registry,
+}
+
+/// How a process ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// None when it hangs in the kernel and could not be killed.
+    pub status: Option<ExitStatus>,
+    /// The names of the processes that still ran and had to be killed.
+    pub killed: Vec<String>,
+}
+
+impl Child {
+    /// Starts a process in a group of its own, with a marker, and reads its output from now on.
+    pub async fn spawn(spawn: Spawn, registry: &Registry) -> io::Result<Self> {
+        let Spawn { mut command, line_limit, stdout, stderr } = spawn;
+        let marker = Marker::new();
+        let (stdout, stdout_end) = OutputPipe::new(line_limit, stdout)?;
+        let (stderr, stderr_end) = OutputPipe::new(line_limit, stderr)?;
+        let (name, value) = marker.variable();
+        command.env(name, value).process_group(0).stdout(stdout_end).stderr(stderr_end);
+        let registrar = registry.clone();
+        // The command goes out of scope with our copies of the user's ends of the pipes.
+        let started = tokio::task::spawn_blocking(move || registrar.spawn(&mut command));
+        let mut inner = started.await.map_err(io::Error::other)??;
+        let pid = inner.id().cast_signed();
+        let handle = match Handle::open(pid) {
+            Ok(handle) => handle,
+            Err(error) => {
+                // Nobody could tell when it ends: better no process than one out of control.
+                let _ = inner.kill();
+                let _ = inner.wait();
+                registry.forget(pid);
+                return Err(error);
+            }
+        };
+        let output = [Arc::new(stdout), Arc::new(stderr)];
+        let mut readers = JoinSet::new();
+        for pipe in output.iter().cloned() {
+            readers.spawn(async move { pipe.follow().await });
+        }
+        let since = table::entry(pid).map_or(0, |entry| entry.started);
+        let tree = Tree { leader: pid, since, marker };
+        Ok(Self { inner, tree, handle, output, readers, registry: registry.clone() })
+    }
+
+    /// Returns when the process has ended by itself. Cancel safe.
+    pub async fn exited(&self) {
+        self.handle.ended().await;
+    }
+
+    /// Hands on all output that was written before this call.
+    pub fn drain(&self) {
+        for pipe in &self.output {
+            pipe.drain();
+        }
+    }
+
+    /// Ends what is left of the process and of everything it started: TERM, and KILL after `grace`.
+    /// When it returns all of its output has been handed on.
+    pub async fn end(mut self, grace: Duration) -> Ended {
+        let killed = self.tree.end(grace).await;
+        self.readers.shutdown().await;
+        self.drain();
+        Ended { status: self.inner.try_wait().ok().flatten(), killed }
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        // Still running only when the runtime was torn down in the middle of a run.
+        if let (Ok(None), Some(group)) = (self.inner.try_wait(), Pid::from_raw(self.tree.leader)) {
+            let _ = kill_process_group(group, Signal::KILL);
+            let _ = self.inner.try_wait();
+        }
+        self.registry.forget(self.tree.leader);
+    }
+}

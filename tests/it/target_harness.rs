@@ -1,0 +1,106 @@
+//! What the tests of targets share: a fire, a place for its output, a look into `/proc`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use chrono::DateTime;
+use gulou::clock::Clock;
+use gulou::run::{Fire, Outcome, Output, Reason, RunContext, Stream};
+use gulou::target::{Host, Target};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::PATIENCE;
+
+/// A timeout that no test is meant to reach.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+
+/// A fire of `notice/daily` with `argument`.
+pub(crate) fn fire(argument: &str) -> Fire {
+    Fire {
+        request_id: "0f2cd6a5-5d2e-4c8e-9f35-0a57f5a1c9de".to_owned(),
+        function: "notice".to_owned(),
+        trigger: "daily".to_owned(),
+        fire_time: DateTime::from_timestamp(1_591_875_815, 0).unwrap(),
+        reason: Reason::Timed,
+        attempt: 1,
+        missed: 0,
+        argument: argument.to_owned(),
+        event_type: "timer".to_owned(),
+        app_id: Some("wxda99".to_owned()),
+    }
+}
+
+pub(crate) fn host() -> Host {
+    Host::new(Clock::system())
+}
+
+pub(crate) fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// A run's lines as they come.
+#[derive(Clone)]
+pub(crate) struct Recorder {
+    lines: Arc<Mutex<Vec<(Stream, String)>>>,
+    count: Arc<watch::Sender<usize>>,
+    pub(crate) context: RunContext,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let count = Arc::new(watch::Sender::new(0));
+        let (to, counter) = (lines.clone(), count.clone());
+        let output = Output::new(move |stream, line| {
+            to.lock().unwrap().push((stream, line));
+            counter.send_modify(|count| *count += 1);
+        });
+        let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
+        Self { lines, count, context: RunContext { output, drain, abort } }
+    }
+
+    /// The lines of one stream.
+    pub(crate) fn lines(&self, stream: Stream) -> Vec<String> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|(of, _)| *of == stream).map(|(_, line)| line.clone()).collect()
+    }
+
+    /// Every line, in order.
+    pub(crate) fn all(&self) -> Vec<String> {
+        self.lines.lock().unwrap().iter().map(|(_, line)| line.clone()).collect()
+    }
+
+    /// Waits for a line of standard output that starts with `prefix`, and answers the rest of it.
+    pub(crate) async fn wait_for(&self, prefix: &str) -> String {
+        let mut count = self.count.subscribe();
+        let found = async {
+            loop {
+                let lines = self.lines(Stream::Stdout);
+                if let Some(rest) = lines.iter().find_map(|line| line.strip_prefix(prefix)) {
+                    return rest.to_owned();
+                }
+                count.changed().await.unwrap();
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, found).await;
+        found.unwrap_or_else(|_| panic!("no line {prefix:?} in {:#?}", self.all()))
+    }
+}
+
+/// Runs `target` once to its end.
+pub(crate) async fn run(target: &Target, argument: &str) -> (Outcome, Recorder) {
+    let recorder = Recorder::new();
+    let outcome = target.run(&fire(argument), &recorder.context).await;
+    (outcome, recorder)
+}
+
+/// Whether a process with this number runs; a dead one that nobody reaped yet does not.
+pub(crate) fn is_alive(pid: &str) -> bool {
+    let pid = pid.trim();
+    assert!(pid.parse::<u32>().is_ok(), "{pid:?} is no process number");
+    let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else { return false };
+    !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z')
+}
