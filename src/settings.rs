@@ -110,8 +110,6 @@ pub struct TriggerSettings {
     pub schedule: Schedule,
     /// The text of `config`, as written.
     pub expression: String,
-    /// The IANA zone that the schedule is read in, for people who look at its fire times.
-    pub timezone: String,
     /// Becomes the event's `Message`; at most 4 KB.
     pub argument: String,
     /// A disabled trigger is listed, and never fires.

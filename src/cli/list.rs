@@ -57,7 +57,7 @@ impl List {
 fn row(function: &FunctionSettings, trigger: &TriggerSettings, now: i64) -> [String; 5] {
     let next = next(trigger, now).map_or_else(
         || "never".to_owned(),
-        |next| format!("{} {}", next.format("%Y-%m-%d %H:%M:%S %a"), trigger.timezone),
+        |next| format!("{} {}", next.format("%Y-%m-%d %H:%M:%S %a"), trigger.schedule.timezone()),
     );
     [
         format!("{}/{}", function.name, trigger.name),
@@ -74,7 +74,7 @@ fn entry(function: &FunctionSettings, trigger: &TriggerSettings, now: i64) -> se
         "function": function.name,
         "trigger": trigger.name,
         "expression": trigger.expression,
-        "timezone": trigger.timezone,
+        "timezone": trigger.schedule.timezone().name(),
         "next": next.map(|next| next.to_rfc3339()),
         "next_utc": next.map(|next| next.to_utc().format("%Y-%m-%dT%H:%M:%SZ").to_string()),
         "target": kind(&function.target),
@@ -83,8 +83,8 @@ fn entry(function: &FunctionSettings, trigger: &TriggerSettings, now: i64) -> se
 }
 
 fn next(trigger: &TriggerSettings, now: i64) -> Option<DateTime<Tz>> {
-    let zone: Tz = trigger.timezone.parse().ok()?;
-    Some(DateTime::from_timestamp(trigger.schedule.next(now)?, 0)?.with_timezone(&zone))
+    let next = DateTime::from_timestamp(trigger.schedule.next(now)?, 0)?;
+    Some(next.with_timezone(&trigger.schedule.timezone()))
 }
 
 const fn kind(target: &TargetSettings) -> &'static str {

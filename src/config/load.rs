@@ -64,14 +64,19 @@ fn count(found: &[Diagnostic], word: &str) -> String {
 /// Fails with all errors of all files at once. Changes nothing.
 pub fn load(path: &Path, now: DateTime<Utc>) -> Result<Loaded, Invalid> {
     let findings = Findings::default();
-    let daemon = read_daemon(path, &findings);
-    let scope = Scope { daemon: &daemon, now };
-    let functions = read_functions(&scope, path, &findings);
+    let read = read_all(path, now, &findings);
     let (errors, warnings) = findings.into_sorted();
-    if !errors.is_empty() {
-        return Err(Invalid { errors, warnings });
+    match read {
+        Some(settings) if errors.is_empty() => Ok(Loaded { settings, warnings }),
+        _ => Err(Invalid { errors, warnings }),
     }
-    let settings = Settings {
+}
+
+/// What could be read, with stand-ins for what could not; none without a daemon config.
+fn read_all(path: &Path, now: DateTime<Utc>, findings: &Findings) -> Option<Settings> {
+    let daemon = read_daemon(path, findings)?;
+    let functions = read_functions(&Scope { daemon: &daemon, now }, path, findings);
+    Some(Settings {
         state: daemon.state,
         databases: daemon.databases,
         mail: daemon.mail,
@@ -80,11 +85,10 @@ pub fn load(path: &Path, now: DateTime<Utc>) -> Result<Loaded, Invalid> {
         max_runs: daemon.max_runs,
         drain_timeout: daemon.drain_timeout,
         functions,
-    };
-    Ok(Loaded { settings, warnings })
+    })
 }
 
-fn read_daemon(path: &Path, findings: &Findings) -> DaemonConfig {
+fn read_daemon(path: &Path, findings: &Findings) -> Option<DaemonConfig> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let document = match Document::read(path) {
         Ok(document) => document,
@@ -96,13 +100,13 @@ fn read_daemon(path: &Path, findings: &Findings) -> DaemonConfig {
                 reason(&error),
                 (error.kind() == io::ErrorKind::NotFound).then_some(help),
             );
-            return DaemonConfig::defaults(folder);
+            return None;
         }
     };
-    match findings.parse(&document) {
+    Some(match findings.parse(&document) {
         Some(value) => DaemonConfig::read(&Node::root(&document, findings, &value), folder),
         None => DaemonConfig::defaults(folder),
-    }
+    })
 }
 
 fn reason(error: &io::Error) -> String {

@@ -76,7 +76,9 @@ fn value(node: &Node<'_>, is_failed: bool) -> Option<MarkValue> {
 }
 
 fn parameter_help(name: &str) -> String {
-    nearest(name, TIMES).unwrap_or_else(|| format!("known: :{}", TIMES.join(", :")))
+    let known: Vec<String> = TIMES.iter().map(|name| format!(":{name}")).collect();
+    nearest(&format!(":{name}"), known.iter().map(String::as_str))
+        .unwrap_or_else(|| format!("known: {}", known.join(", ")))
 }
 
 /// Reports the first `:name` of an SQL text that nobody binds.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::units::{duration, name_problem, positive_duration, timezone};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{Misfire, TriggerSettings};
 
 /// The longest `argument`, in bytes of UTF-8: the cloud's limit.
@@ -44,8 +44,10 @@ pub(super) fn read(node: &Node<'_>, scope: &Scope<'_>) -> Option<TriggerSettings
     fields.read("type", |node| node.word(&["timer"]));
     let enabled = fields.read("enabled", Node::boolean).unwrap_or(true);
     let zone = fields.read("timezone", timezone).unwrap_or_else(|| scope.daemon.timezone.clone());
-    let expression = fields.need("config", Node::text);
-    let schedule = fields.read("config", |node| schedule(node, &zone, enabled, scope));
+    let schedule = fields.need("config", |node| {
+        let expression = node.text()?;
+        Some((expression.to_owned(), schedule(node, expression, &zone, enabled, scope)?))
+    });
     let argument = fields.read("argument", argument).unwrap_or_default();
     let misfire = fields.read("misfire", |node| node.word(&["skip", "once", "all"])).map(|word| match word {
         "once" => Misfire::Once,
@@ -55,10 +57,10 @@ pub(super) fn read(node: &Node<'_>, scope: &Scope<'_>) -> Option<TriggerSettings
     let start_within = fields.read("start_within", positive_duration).unwrap_or(Duration::from_secs(60));
     let jitter = fields.read("jitter", duration).unwrap_or_default();
     let catch_up = fields.read("catch_up", duration).unwrap_or(Duration::from_secs(3600));
-    let expression = expression?.to_owned();
+    let (expression, schedule) = schedule?;
     Some(TriggerSettings {
         name: name?,
-        schedule: schedule?,
+        schedule,
         argument,
         enabled,
         misfire: misfire.unwrap_or(if is_once(&expression) { Misfire::Once } else { Misfire::Skip }),
@@ -66,15 +68,18 @@ pub(super) fn read(node: &Node<'_>, scope: &Scope<'_>) -> Option<TriggerSettings
         jitter,
         catch_up,
         expression,
-        timezone: zone,
     })
 }
 
-fn schedule(node: &Node<'_>, zone: &str, enabled: bool, scope: &Scope<'_>) -> Option<Schedule> {
-    let text = node.string().filter(|text| !text.trim().is_empty())?;
+fn schedule(node: &Node<'_>, text: &str, zone: &str, enabled: bool, scope: &Scope<'_>) -> Option<Schedule> {
     let schedule = match Schedule::parse(text, zone) {
         Ok(schedule) => schedule,
-        Err(error) => {
+        Err(ScheduleError::Expression(error)) => {
+            let message = format!("{}: {}", error.part(), error.problem());
+            node.error_inside(error.column() - 1, error.length(), message, error.help().map(str::to_owned));
+            return None;
+        }
+        Err(ScheduleError::Timezone(error)) => {
             node.error(error.to_string(), None);
             return None;
         }

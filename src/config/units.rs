@@ -124,17 +124,16 @@ fn is_mailbox(text: &str) -> bool {
             .is_some_and(|(local, domain)| plain(local) && plain(domain) && !local.contains('@'))
 }
 
-/// An IANA time zone, in its own spelling.
+/// An IANA time zone.
 pub(super) fn timezone(node: &Node<'_>) -> Option<String> {
     let text = node.text()?;
-    if text.parse::<chrono_tz::Tz>().is_ok() {
-        return Some(text.to_owned());
+    match crate::schedule::timezone(text) {
+        Ok(zone) => Some(zone.name().to_owned()),
+        Err(error) => {
+            node.error(error.to_string(), None);
+            None
+        }
     }
-    let known = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-    let help = super::decode::nearest(text, known)
-        .unwrap_or_else(|| "write an IANA name such as `Asia/Shanghai` or `UTC`".to_owned());
-    node.error(format!("`{text}` is not a time zone"), help);
-    None
 }
 
 #[cfg(test)]

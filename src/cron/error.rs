@@ -45,6 +45,11 @@ impl ParseError {
         self.0.text[..self.0.start].chars().count() + 1
     }
 
+    /// How many characters the wrong part has; 0 when something is missing at its place.
+    pub fn length(&self) -> usize {
+        self.0.text[self.0.start..self.0.end].chars().count()
+    }
+
     /// What is wrong, without the place.
     pub fn problem(&self) -> &str {
         &self.0.problem

@@ -1,0 +1,65 @@
+-- The tables that the samples in triggers/ read and mark. Run once, when the database does not exist yet.
+-- Names and addresses are made up; example.com belongs to nobody (RFC 2606).
+
+CREATE TABLE users (
+  id       INTEGER PRIMARY KEY,
+  email    TEXT    NOT NULL UNIQUE,
+  name     TEXT    NOT NULL,
+  children INTEGER NOT NULL DEFAULT 0,
+  status   BOOLEAN NOT NULL DEFAULT false,  -- true: mass-mail has sent its mail
+  sent_at  TEXT                             -- UTC
+);
+
+WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)
+INSERT INTO users (id, email, name, children)
+SELECT n,
+       printf('user%05d@example.com', n),
+       substr('赵钱孙李周吴郑王冯陈褚卫蒋沈韩杨朱秦尤许何吕施张孔曹严华金魏陶姜', 1 + n % 32, 1)
+         || substr('子雨梓浩思宇欣嘉一晓', 1 + (n / 32) % 10, 1)
+         || substr('涵轩怡然辰萱博文宁悦', 1 + (n / 320) % 10, 1),
+       max(0, n % 7 - 4)
+FROM numbers;
+
+-- The rows that wait, and only they: the index shrinks as the mails go out.
+CREATE INDEX users_waiting ON users (id) WHERE status = false;
+
+CREATE TABLE activities (
+  id        INTEGER PRIMARY KEY,
+  title     TEXT NOT NULL,
+  place     TEXT NOT NULL,
+  starts_at TEXT NOT NULL                   -- Beijing time
+);
+
+-- Two a day from today on, for four weeks.
+WITH RECURSIVE days (d) AS (SELECT 0 UNION ALL SELECT d + 1 FROM days WHERE d < 27)
+INSERT INTO activities (id, title, place, starts_at)
+SELECT 1 + 2 * d, '晨读会', '鼓楼书店', date('now', '+8 hours', '+' || d || ' days') || ' 14:00:00' FROM days
+UNION ALL
+SELECT 2 + 2 * d, '胡同漫步', '钟楼广场', date('now', '+8 hours', '+' || d || ' days') || ' 16:30:00' FROM days;
+
+CREATE TABLE signups (
+  id          INTEGER PRIMARY KEY,
+  activity_id INTEGER NOT NULL REFERENCES activities (id),
+  user_id     INTEGER NOT NULL REFERENCES users (id),
+  UNIQUE (activity_id, user_id)
+);
+
+-- Five for each activity.
+WITH seats (seat) AS (VALUES (1), (2), (3), (4), (5))
+INSERT INTO signups (activity_id, user_id)
+SELECT activities.id, 1 + (activities.id * 37 + seat * 101) % 10000 FROM activities, seats;
+
+CREATE TABLE orders (
+  id         INTEGER PRIMARY KEY,
+  product    TEXT    NOT NULL,
+  cents      INTEGER NOT NULL,
+  ordered_at TEXT    NOT NULL               -- UTC
+);
+
+-- One every 40 minutes, from three weeks ago to one week ahead, so that the first report has something to tell.
+WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1007)
+INSERT INTO orders (product, cents, ordered_at)
+SELECT CASE n % 4 WHEN 0 THEN '茉莉花茶' WHEN 1 THEN '豌豆黄' WHEN 2 THEN '冰糖葫芦' ELSE '兔儿爷' END,
+       1200 + (n * 7919) % 6800,
+       datetime('now', '-21 days', '+' || (n * 40) || ' minutes')
+FROM numbers;

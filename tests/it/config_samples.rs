@@ -1,0 +1,167 @@
+//! The samples in `triggers/` and `config.example.json` load without a word, and say what the README says of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{TimeZone, Utc};
+use gulou::config::load;
+use gulou::settings::{
+    ActionSettings, FunctionSettings, MailRoute, MarkValue, Misfire, Overlap, Pages, Relation, TargetSettings,
+};
+use rusqlite::Connection;
+use serde_json::json;
+
+use crate::support::{Project, repository};
+
+fn functions() -> BTreeMap<String, FunctionSettings> {
+    // A Monday.
+    let now = Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap();
+    let loaded =
+        load(&repository().join("config.example.json"), now).unwrap_or_else(|invalid| panic!("{invalid}"));
+    let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings.is_empty(), "{}", warnings.join("\n"));
+    loaded.settings.functions.into_iter().map(|function| (function.name.clone(), function)).collect()
+}
+
+fn expressions(function: &FunctionSettings) -> Vec<&str> {
+    function.triggers.iter().map(|trigger| trigger.expression.as_str()).collect()
+}
+
+#[test]
+fn the_daemon_config_has_its_parts() {
+    let loaded = load(
+        &repository().join("config.example.json"),
+        Utc::with_ymd_and_hms(&Utc, 2026, 6, 1, 0, 0, 0).unwrap(),
+    );
+    let settings = loaded.unwrap().settings;
+    assert_eq!(settings.state, repository().join("var/gulou.db"));
+    assert_eq!(settings.databases["main"].path, repository().join("var/demo.db"));
+    assert_eq!(settings.mail["outbox"].route, MailRoute::Maildir(repository().join("var/outbox")));
+    assert_eq!(settings.mail["outbox"].from, "鼓楼 <gulou@example.com>");
+    assert_eq!(settings.history.keep, Duration::from_secs(30 * 86_400));
+    let names: Vec<&str> = settings.functions.iter().map(|function| function.name.as_str()).collect();
+    let expected = [
+        "activities",
+        "childrens-day",
+        "clean-up",
+        "mass-mail",
+        "tomylove",
+        "weekly-report",
+        "working-hours",
+    ];
+    assert_eq!(names, expected);
+}
+
+#[test]
+fn tomylove_is_a_folder_as_the_cloud_has_it() {
+    let function = &functions()["tomylove"];
+    assert_eq!(expressions(function), ["*/5 * * * * * *"]);
+    assert_eq!(function.overlap, Overlap::Allow);
+    assert_eq!(function.triggers[0].misfire, Misfire::Skip);
+    let TargetSettings::Function(code) = &function.target else { panic!("{:?}", function.target) };
+    assert_eq!((code.handler.as_str(), code.timeout), ("index.main", Duration::from_secs(3)));
+}
+
+#[test]
+fn working_hours_has_a_trigger_for_each_part_of_the_day() {
+    let function = &functions()["working-hours"];
+    assert_eq!(
+        expressions(function),
+        ["*/5 * 9-11 * * MON-FRI *", "*/5 * 14-17 * * MON-FRI *", "0 0 12,18 * * MON-FRI *"]
+    );
+    assert!(matches!(function.target, TargetSettings::Function(_)));
+}
+
+#[test]
+fn mass_mail_sends_a_page_every_two_seconds_and_marks_it() {
+    let function = &functions()["mass-mail"];
+    assert_eq!(expressions(function), ["*/2 * * * * * *"]);
+    assert_eq!(function.overlap, Overlap::Queue(1));
+    let TargetSettings::Batch(batch) = &function.target else { panic!("{:?}", function.target) };
+    assert_eq!((batch.source.page, batch.pages), (1000, Pages::Count(1.try_into().unwrap())));
+    let mark = batch.mark.as_ref().unwrap();
+    let sent = [
+        ("status".to_owned(), MarkValue::Literal(json!(true))),
+        ("sent_at".to_owned(), MarkValue::Parameter(":now".to_owned())),
+    ];
+    assert_eq!(mark.sent, sent);
+    assert_eq!(mark.failed, None);
+    let ActionSettings::Mail(mail) = &batch.action else { panic!("{:?}", batch.action) };
+    assert!(mail.text.as_ref().unwrap().text.contains("{{ name }}"));
+    assert!(mail.html.as_ref().unwrap().origin.ends_with("triggers/mass-mail/mail.html"));
+}
+
+#[test]
+fn the_other_mails_are_a_digest_a_yearly_mail_and_a_join() {
+    let functions = functions();
+    let batch = |name: &str| match &functions[name].target {
+        TargetSettings::Batch(batch) => batch.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(expressions(&functions["weekly-report"]), ["0 30 17 * * FRI *"]);
+    assert!(matches!(batch("weekly-report").action, ActionSettings::Digest { max_rows: 100, .. }));
+    assert_eq!(expressions(&functions["childrens-day"]), ["0 0 9 1 6 * *"]);
+    assert_eq!(batch("childrens-day").pages, Pages::All);
+    assert_eq!(expressions(&functions["activities"]), ["0 0 11 * * * *"]);
+    assert_eq!(batch("activities").source.key.as_deref(), Some("id"));
+}
+
+#[test]
+fn clean_up_deletes_old_mails_and_keeps_the_young() {
+    let function = &functions()["clean-up"];
+    let TargetSettings::Command(command) = &function.target else { panic!("{:?}", function.target) };
+    assert_eq!(command.argv, ["sh", "clean-up.sh", "../../var/outbox", "30"]);
+    assert_eq!(command.cwd, repository().join("triggers/clean-up"));
+
+    let project = Project::samples();
+    for name in ["new/old", "new/young", "cur/old", "tmp/young"] {
+        project.write(&format!("var/outbox/{name}"), "");
+    }
+    let ancient = std::time::UNIX_EPOCH + Duration::from_secs(86_400);
+    for name in ["new/old", "cur/old"] {
+        let file =
+            std::fs::File::options().write(true).open(project.path(format!("var/outbox/{name}"))).unwrap();
+        file.set_modified(ancient).unwrap();
+    }
+    let mut process = std::process::Command::new(&command.argv[0]);
+    process.args(&command.argv[1..]).current_dir(project.path("triggers/clean-up"));
+    let ran = crate::support::run(&mut process).expect_code(0);
+    assert_eq!(ran.stdout, "deleted 2 mails older than 30 days\n");
+    assert!(project.path("var/outbox/new/young").exists() && !project.path("var/outbox/new/old").exists());
+}
+
+#[test]
+fn the_demo_tables_hold_what_the_samples_ask_for() {
+    let database = Connection::open_in_memory().unwrap();
+    let script = std::fs::read_to_string(repository().join("examples/demo.sql")).unwrap();
+    database.execute_batch(&script).unwrap();
+    let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(count("SELECT count(*) FROM users WHERE status = false AND sent_at IS NULL"), 10_000);
+    assert_eq!(count("SELECT count(DISTINCT email) FROM users"), 10_000);
+    assert!(count("SELECT count(*) FROM users WHERE children > 0") > 1000);
+    assert_eq!(count("SELECT count(*) FROM activities WHERE date(starts_at) = date('now', '+8 hours')"), 2);
+    assert!(count("SELECT count(*) FROM orders WHERE ordered_at > datetime('now', '-7 days')") > 100);
+
+    let parameters = [(":fire_time", "2026-06-05 09:30:00"), (":fire_time_local", "2026-06-05 17:30:00")];
+    for (name, function) in functions() {
+        let TargetSettings::Batch(batch) = function.target else { continue };
+        let sql = match &batch.source.relation {
+            Relation::Query(query) => query.clone(),
+            Relation::Table { name, filter } => {
+                format!(
+                    "SELECT {} FROM {name} WHERE {}",
+                    batch.source.columns.join(", "),
+                    filter.as_ref().unwrap()
+                )
+            }
+        };
+        let mut statement = database.prepare(&sql).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (parameter, value) in parameters {
+            if let Some(index) = statement.parameter_index(parameter).unwrap() {
+                statement.raw_bind_parameter(index, value).unwrap();
+            }
+        }
+        let mut rows = statement.raw_query();
+        while rows.next().unwrap().is_some() {}
+    }
+}
