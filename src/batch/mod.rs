@@ -1,6 +1,7 @@
 //! Batches: the rows of a table, each delivered once.
 
 mod deliver;
+mod mail;
 mod recover;
 mod runner;
 

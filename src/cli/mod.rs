@@ -6,6 +6,7 @@ pub mod exit;
 mod fire;
 mod history;
 mod list;
+mod logging;
 mod logs;
 mod next;
 mod serve;
@@ -15,6 +16,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::clock::Clock;
+use crate::settings::Settings;
 
 /// Runs cloud-function folders, commands and database batches on a seven-field cron schedule.
 #[derive(Debug, Parser)]
@@ -42,6 +46,19 @@ struct ConfigArg {
     /// The daemon config file; relative paths in it start at its folder
     #[arg(short, long, value_name = "FILE", default_value = "config.json")]
     config: PathBuf,
+}
+
+impl ConfigArg {
+    /// Loads everything; on errors prints them all and answers the exit code instead.
+    fn load(&self) -> Result<Settings, u8> {
+        match crate::config::load(&self.config, Clock::system().now()) {
+            Ok(loaded) => Ok(loaded.settings),
+            Err(invalid) => {
+                eprintln!("{invalid}");
+                Err(exit::CONFIG)
+            }
+        }
+    }
 }
 
 /// Reads the command line, runs the verb, prints what went wrong, and answers the exit code.

@@ -1,1 +1,18 @@
-//! engine
+//! The scheduler: what is due, who may run, and what became of it.
+//!
+//! `plan` is pure: now and marks go in, due fires and the next wake come out. `wake` sleeps until an
+//! instant on the wall clock and is told when the clock is set. [`Engine`] (in `engine_loop`) is the
+//! one owner of the running state; runs are tasks that send it one message when they end.
+//! `dispatch` alone joins a fire, its run and the store. Nothing here knows of files or the CLI.
+
+mod dispatch;
+mod engine_loop;
+mod output;
+mod plan;
+mod recovery;
+mod runner;
+mod wake;
+
+pub use dispatch::Foreground;
+pub use engine_loop::{Engine, Limits};
+pub use runner::{Function, Runner};

@@ -186,6 +186,12 @@ impl Store {
         self.write(move |connection| sqlite::runs::start(connection, run, now)).await
     }
 
+    /// Takes over a run that an earlier process left waiting.
+    pub async fn adopt(&self, run: RunId) -> Result<(), StoreError> {
+        let epoch = self.epoch();
+        self.write(move |connection| sqlite::runs::adopt(connection, run, epoch)).await
+    }
+
     /// A run has ended.
     pub async fn finish(&self, run: RunId, outcome: Outcome, now: i64) -> Result<(), StoreError> {
         self.write(move |connection| sqlite::runs::finish(connection, run, &outcome, now)).await

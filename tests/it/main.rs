@@ -7,6 +7,7 @@ mod cron_conformance;
 mod cron_next;
 mod layers;
 #[allow(dead_code, unused_imports, reason = "shared by tests that arrive one by one")]
+mod store_runs;
 mod support;
 mod target_command;
 mod target_harness;

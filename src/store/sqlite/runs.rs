@@ -193,6 +193,11 @@ pub(in crate::store) fn start(connection: &Connection, run: RunId, now: i64) -> 
     Ok(())
 }
 
+pub(in crate::store) fn adopt(connection: &Connection, run: RunId, epoch: i64) -> Result<(), StoreError> {
+    connection.prepare("UPDATE run SET epoch = ?2 WHERE id = ?1")?.execute([run, epoch])?;
+    Ok(())
+}
+
 /// Ends a run. One that found nothing to do, right after another that found nothing either, is folded
 /// into the earlier one: a table polled every second must not fill the history.
 pub(in crate::store) fn finish(
