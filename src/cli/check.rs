@@ -1,5 +1,7 @@
 //! `gulou check`: everything that is wrong with the configuration, at once.
 
+mod tables;
+
 use std::io::Write as _;
 
 use clap::Args;
@@ -7,12 +9,13 @@ use serde_json::{Value, json};
 
 use super::{ConfigArg, exit};
 use crate::clock::Clock;
-use crate::config::{self, Diagnostic};
+use crate::config::{self, Diagnostic, Severity};
 use crate::settings::Settings;
 
 /// Check the configuration and every function folder, and say all that is wrong
 ///
-/// Exit code 0 when the configuration can be used (warnings are allowed), 3 when it cannot.
+/// Looks into the databases as well, read-only: tables, keys, columns, conditions. Exit code 0 when the
+/// configuration can be used (warnings are allowed), 3 when it cannot.
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  gulou check --config config.example.json")]
 pub(super) struct Check {
@@ -25,10 +28,18 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let (settings, errors, warnings) = match config::load(&self.config.config, Clock::system().now()) {
-            Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.warnings),
-            Err(invalid) => (None, invalid.errors, invalid.warnings),
-        };
+        let (settings, mut errors, mut warnings) =
+            match config::load(&self.config.config, Clock::system().now()) {
+                Ok(loaded) => (Some(loaded.settings), Vec::new(), loaded.warnings),
+                Err(invalid) => (None, invalid.errors, invalid.warnings),
+            };
+        if let Some(settings) = &settings {
+            let found = tables::check(settings, &self.config.config);
+            let (wrong, odd): (Vec<_>, Vec<_>) =
+                found.into_iter().partition(|found| found.severity == Severity::Error);
+            errors.extend(wrong);
+            warnings.extend(odd);
+        }
         let mut out = std::io::stdout().lock();
         if self.json {
             writeln!(out, "{:#}", report(settings.as_ref(), &errors, &warnings))?;
@@ -59,7 +70,7 @@ fn triggers(settings: &Settings) -> usize {
 
 fn summary(settings: Option<&Settings>, errors: usize, warnings: usize) -> String {
     let found = format!("{}, {}", count(errors, "error"), count(warnings, "warning"));
-    settings.map_or_else(
+    settings.filter(|_| errors == 0).map_or_else(
         || format!("the configuration is invalid: {found}"),
         |settings| {
             let functions = count(settings.functions.len(), "function");

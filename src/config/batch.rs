@@ -97,7 +97,9 @@ fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<Sour
     let database = fields.need("database", |node| {
         reference(node, "database", "databases", scope.daemon.database_names.as_deref())
     });
-    let filter = fields.read("where", |node| statement(node, "where"));
+    let filter = fields.get("where").map(|node| statement(node, "where"));
+    let is_filter_wrong = matches!(filter, Some(None));
+    let filter = filter.flatten();
     let relation = match (fields.get("table"), fields.get("query")) {
         (Some(table), None) => table.text().map(|name| Relation::Table { name: name.to_owned(), filter }),
         (None, Some(query)) => {
@@ -118,6 +120,9 @@ fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<Sour
     let key = if may_lack_key { fields.read("key", Node::text) } else { fields.need("key", Node::text) };
     let columns = fields.read("columns", columns).unwrap_or_default();
     let page = fields.read("page", |node| node.integer(1..=100_000)).unwrap_or(1000);
+    if is_filter_wrong {
+        return None;
+    }
     Some(SourceSettings {
         database: database?,
         relation: relation?,

@@ -330,8 +330,8 @@ fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// A hint at the name nearest to `name`, if one is near enough to be meant.
-pub(super) fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
+/// A hint at the one of `names` that is nearest to `name`, if one is near enough to be meant: ``did you mean `x`?``
+pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
     let lower = name.to_lowercase();
     names
         .into_iter()

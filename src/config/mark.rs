@@ -35,14 +35,16 @@ fn check_source(node: &Node<'_>, source: &SourceSettings, sent: &[(String, MarkV
     if source.key.is_none() && is_digest {
         node.error("a mark finds its rows by the source's `key`", "add `key` to the source".to_owned());
     }
-    if sent.is_empty() {
+    let Some(filter) = filter else {
+        let help = "add a `where` to the source, as in `status = false`".to_owned();
+        node.error("a mark needs a `where` that no longer holds once a row is marked", help);
         return;
-    }
-    let filter = filter.as_deref().unwrap_or_default().to_lowercase();
+    };
+    let filter = filter.to_lowercase();
     let mentioned = |column: &str| {
         filter.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == column.to_lowercase())
     };
-    if !sent.iter().any(|(column, _)| mentioned(column)) {
+    if !sent.is_empty() && !sent.iter().any(|(column, _)| mentioned(column)) {
         let message =
             "a marked row still matches: `where` asks for none of the columns that `mark.sent` writes";
         node.warning(message, "write the condition into `where`, as in `status = false`".to_owned());

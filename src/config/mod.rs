@@ -20,11 +20,13 @@ mod findings;
 mod function;
 mod json;
 mod load;
+mod locate;
 mod mail;
 mod mark;
 mod target;
 mod trigger;
 mod units;
 
+pub use decode::nearest;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use load::{Invalid, Loaded, load};

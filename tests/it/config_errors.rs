@@ -6,7 +6,7 @@ use crate::support::Project;
 
 fn daemon() -> Value {
     json!({
-        "databases": { "main": { "url": "sqlite://demo.db" } },
+        "databases": { "main": { "url": "sqlite://demo.db", "create_with": "demo.sql" } },
         "mail": { "outbox": { "url": "maildir:outbox", "from": "gulou@example.com" } }
     })
 }
@@ -18,6 +18,14 @@ fn batch() -> Value {
         "action": { "mail": { "via": "outbox", "to": "{{ email }}", "subject": "s", "text": "t" } },
         "mark": { "sent": { "status": true } }
     } } })
+}
+
+const TABLES: &str = "CREATE TABLE users (id INTEGER PRIMARY KEY, email, status, active, code, a)";
+
+fn project() -> Project {
+    let project = Project::new(&daemon());
+    project.write("demo.sql", TABLES);
+    project
 }
 
 /// `gulou check --json`, with the exit code it must have.
@@ -45,7 +53,7 @@ fn errors_with(pointer: &str, value: Value) -> Vec<String> {
 
 #[track_caller]
 fn findings_with(pointer: &str, value: Value, code: i32, kind: &str) -> Vec<String> {
-    let project = Project::new(&daemon());
+    let project = project();
     let mut config = batch();
     let (parent, key) = pointer.rsplit_once('/').unwrap();
     let parent = config.pointer_mut(parent).unwrap();
@@ -67,7 +75,7 @@ fn refused(pointer: &str, value: Value, expected: &str) {
 
 #[test]
 fn a_valid_configuration_passes() {
-    let project = Project::new(&daemon());
+    let project = project();
     project.function("f", &batch());
     let ran = project.gulou(&["check"]).expect_code(0);
     assert_eq!(ran.stdout, "the configuration is valid: 1 function, 1 trigger, 0 errors, 0 warnings\n");
@@ -139,7 +147,7 @@ fn a_missing_file_or_folder_is_named() {
 
 #[test]
 fn hidden_folders_and_packages_are_passed_over_in_silence() {
-    let project = Project::new(&daemon());
+    let project = project();
     project.function("f", &batch());
     project.write("triggers/.git/x", "");
     project.write("triggers/node_modules/x", "");
@@ -158,7 +166,7 @@ fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
             "the runtime `Python3.9` is not supported by this version",
         ),
     ] {
-        let project = Project::new(&daemon());
+        let project = project();
         project.write("triggers/f/index.js", "");
         project.function("f", &json!({ "triggers": [], "target": target }));
         let errors = found(&check(&project, 3), "errors");
@@ -209,6 +217,7 @@ fn references_must_exist() {
     refused("/target/batch/source/where", json!("a = 1;"), "a `;` ends this where");
     refused("/target/batch/mark/sent", json!({ "t": ":error" }), "`:error` is known only of failed rows");
     refused("/target/batch/mark/sent", json!({}), "no column is named");
+    refused("/target/batch/source/where", Value::Null, "a mark needs a `where`");
 }
 
 #[test]
@@ -270,7 +279,7 @@ fn a_batch_whose_rows_stay_as_they_are_is_doubted() {
 
 #[test]
 fn names_and_batch_ids_are_unique() {
-    let project = Project::new(&daemon());
+    let project = project();
     let mut config = batch();
     let trigger = config["triggers"][0].clone();
     config["triggers"] = json!([trigger, trigger]);
@@ -322,8 +331,61 @@ fn commands_must_exist_where_they_are_named() {
 }
 
 #[test]
+fn the_database_is_asked() {
+    refused("/target/batch/source/table", json!("user"), "no table `user` | did you mean `users`?");
+    refused("/target/batch/source/columns", json!(["emial"]), "no column `emial` | did you mean `email`?");
+    refused("/target/batch/source/where", json!("status = false AND nix"), "no such column: nix");
+    refused("/target/batch/source/where", json!("status = = 1"), "the database refuses the condition: near");
+    refused(
+        "/target/batch/source/key",
+        json!("code"),
+        "`code` may repeat: it has no unique index of its own",
+    );
+    refused("/target/batch/mark/sent", json!({ "status": true, "snet_at": 1 }), "has no column `snet_at`");
+
+    let project = project();
+    let mut config = batch();
+    config["target"]["batch"]["source"] =
+        json!({ "database": "main", "query": "SELECT 1 AS n FROM users", "key": "id" });
+    config["target"]["batch"].as_object_mut().unwrap().remove("mark");
+    project.function("f", &config);
+    let errors = found(&check(&project, 3), "errors");
+    assert!(errors.len() == 1 && errors[0].contains("the query has no column `id`"), "{errors:#?}");
+    project.write("demo.sql", "CREATE TABLE (");
+    let errors = found(&check(&project, 3), "errors");
+    assert!(errors[0].contains("databases.main.create_with: could not make the database"), "{errors:#?}");
+}
+
+#[test]
+fn a_database_that_exists_is_asked_and_left_alone() {
+    let project = project();
+    let database = rusqlite::Connection::open(project.path("demo.db")).unwrap();
+    database
+        .execute_batch(
+            "CREATE TABLE users (id TEXT UNIQUE, email, status); INSERT INTO users VALUES (NULL, 'a', 0)",
+        )
+        .unwrap();
+    database.close().unwrap();
+    let before = std::fs::read(project.path("demo.db")).unwrap();
+    project.function("f", &batch());
+    let errors = found(&check(&project, 3), "errors");
+    assert!(errors.len() == 1 && errors[0].contains("there are rows whose `id` is NULL"), "{errors:#?}");
+    assert_eq!(std::fs::read(project.path("demo.db")).unwrap(), before);
+    assert!(!project.path("demo.db-wal").exists() && !project.path("demo.db-shm").exists());
+}
+
+#[test]
+fn a_database_that_is_nowhere_is_only_doubted() {
+    let project = Project::new(&json!({ "databases": { "main": { "url": "sqlite://demo.db" } } }));
+    project.write("triggers/f/index.js", "");
+    project.function("f", &json!({ "triggers": [] }));
+    let warnings = found(&check(&project, 0), "warnings");
+    assert!(warnings.len() == 1 && warnings[0].contains("yet | name a script"), "{warnings:#?}");
+}
+
+#[test]
 fn list_shows_every_trigger() {
-    let project = Project::new(&daemon());
+    let project = project();
     let mut config = batch();
     config["triggers"][0]["timezone"] = json!("Europe/Berlin");
     config["triggers"]

@@ -1,6 +1,7 @@
 //! SQLite files: one thread a connection, because SQLite blocks.
 
 mod create;
+pub mod inspect;
 mod read_only;
 
 use std::path::Path;

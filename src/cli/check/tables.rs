@@ -1,0 +1,173 @@
+//! What the databases say to the batches: tables, keys, columns, conditions. Looks, and changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::config::{Diagnostic, Severity, nearest};
+use crate::db::sqlite::inspect::{Inspector, Table};
+use crate::settings::{
+    BatchSettings, MarkSettings, MarkValue, Relation, Settings, SourceSettings, TargetSettings,
+};
+
+/// The JSON path of a batch's source.
+const SOURCE: [&str; 3] = ["target", "batch", "source"];
+
+/// All that the databases contradict, and what they leave open.
+pub(super) fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut inspectors = BTreeMap::new();
+    for (name, database) in &settings.databases {
+        let mut say = |severity, key, message, help: Option<&str>| {
+            let path = ["databases", name.as_str(), key];
+            found.push(Diagnostic::at(daemon_file, &path, severity, message, help.map(str::to_owned)));
+        };
+        match Inspector::open(database) {
+            Ok(Some(inspector)) => {
+                inspectors.insert(name.as_str(), inspector);
+            }
+            Ok(None) => {
+                let message = format!("there is no file `{}` yet", shown(&database.path).display());
+                say(
+                    Severity::Warning,
+                    "url",
+                    message,
+                    Some("name a script that makes it with `create_with`"),
+                );
+            }
+            Err(error) => {
+                let key = if database.path.exists() { "url" } else { "create_with" };
+                say(Severity::Error, key, error.to_string(), None);
+            }
+        }
+    }
+    for function in &settings.functions {
+        let TargetSettings::Batch(batch) = &function.target else { continue };
+        let Some(inspector) = inspectors.get(batch.source.database.as_str()) else { continue };
+        let file = shown(&function.dir.join("config.json"));
+        let checker = Checker { inspector, file, found: &mut found };
+        checker.batch(batch);
+    }
+    found
+}
+
+/// As short as it can be said from the working directory.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).to_owned()
+}
+
+struct Checker<'a> {
+    inspector: &'a Inspector,
+    file: PathBuf,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+impl Checker<'_> {
+    fn batch(mut self, batch: &BatchSettings) {
+        let source = &batch.source;
+        match &source.relation {
+            Relation::Query(query) => self.query(query, source),
+            Relation::Table { name, filter } => {
+                self.table(name, filter.as_deref(), source, batch.mark.as_ref());
+            }
+        }
+    }
+
+    fn error(&mut self, key: &str, message: String, help: Option<String>) {
+        let path: Vec<&str> = SOURCE.into_iter().chain([key]).collect();
+        self.found.push(Diagnostic::at(&self.file, &path, Severity::Error, message, help));
+    }
+
+    fn query(&mut self, query: &str, source: &SourceSettings) {
+        match self.inspector.query_columns(query) {
+            Err(reason) => self.error("query", format!("the database refuses the query: {reason}"), None),
+            Ok(columns) => {
+                let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+                self.known("key", source.key.iter(), &names, "the query");
+                self.known("columns", source.columns.iter(), &names, "the query");
+            }
+        }
+    }
+
+    fn table(
+        &mut self,
+        name: &str,
+        filter: Option<&str>,
+        source: &SourceSettings,
+        mark: Option<&MarkSettings>,
+    ) {
+        let table = match self.inspector.table(name) {
+            Ok(Some(table)) => table,
+            Ok(None) => {
+                let tables = self.inspector.tables().unwrap_or_default();
+                let help = nearest(name, tables.iter().map(String::as_str));
+                return self.error("table", format!("the database has no table `{name}`"), help);
+            }
+            Err(error) => return self.error("table", error.to_string(), None),
+        };
+        let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
+        let of = format!("the table `{name}`");
+        if self.known("key", source.key.iter(), &names, &of)
+            && let Some(key) = &source.key
+        {
+            self.key(name, key, &table);
+        }
+        self.known("columns", source.columns.iter(), &names, &of);
+        if let Some(problem) = filter.and_then(|filter| self.inspector.condition_problem(name, filter)) {
+            self.error("where", format!("the database refuses the condition: {problem}"), None);
+        }
+        let Some(mark) = mark else { return };
+        for (part, columns) in [("sent", Some(&mark.sent)), ("failed", mark.failed.as_ref())] {
+            self.marked(part, columns.map_or(&[], Vec::as_slice), &names, &of);
+        }
+    }
+
+    /// Reports names that are not among `columns`; true when all are.
+    fn known<'n>(
+        &mut self,
+        key: &str,
+        wanted: impl Iterator<Item = &'n String>,
+        columns: &[&str],
+        of: &str,
+    ) -> bool {
+        let before = self.found.len();
+        for name in wanted.filter(|name| !has(columns, name)) {
+            self.error(key, format!("{of} has no column `{name}`"), nearest(name, columns.iter().copied()));
+        }
+        self.found.len() == before
+    }
+
+    fn marked(&mut self, part: &str, marks: &[(String, MarkValue)], columns: &[&str], of: &str) {
+        for (name, _) in marks.iter().filter(|(name, _)| !has(columns, name)) {
+            let path = ["target", "batch", "mark", part, name];
+            let message = format!("{of} has no column `{name}`");
+            let help = nearest(name, columns.iter().copied());
+            self.found.push(Diagnostic::at(&self.file, &path, Severity::Error, message, help));
+        }
+    }
+
+    /// Pages are cut by the key: a repeated value would hide rows, and NULL is never reached.
+    fn key(&mut self, name: &str, key: &str, table: &Table) {
+        let column = table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(key));
+        let Some(column) = column.filter(|_| !table.is_view) else { return };
+        if !column.unique {
+            let help = format!("choose the primary key, or run CREATE UNIQUE INDEX on {name} ({key})");
+            self.error("key", format!("`{key}` may repeat: it has no unique index of its own"), Some(help));
+        }
+        if column.not_null {
+            return;
+        }
+        match self.inspector.has_null(name, key) {
+            Ok(false) => {}
+            Ok(true) => {
+                let help = "rows without a key are never reached: fill it, or choose another key".to_owned();
+                self.error("key", format!("there are rows whose `{key}` is NULL"), Some(help));
+            }
+            Err(error) => self.error("key", error.to_string(), None),
+        }
+    }
+}
+
+fn has(columns: &[&str], name: &str) -> bool {
+    columns.iter().any(|column| column.eq_ignore_ascii_case(name))
+}
