@@ -42,14 +42,15 @@ pub struct Host {
     pub(super) clock: Clock,
     pub(super) limits: Limits,
     pub(super) registry: Registry,
-    _guard: Option<Arc<Guard>>,
+    /// Held for as long as targets run, and never looked at.
+    guard: Option<Arc<Guard>>,
 }
 
 impl Host {
     /// A host that leaves the process as it is: for `dry-run`, tests and programs that run other
     /// children of their own.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, limits: Limits::default(), registry: Registry::default(), _guard: None }
+        Self { clock, limits: Limits::default(), registry: Registry::default(), guard: None }
     }
 
     /// The host of a process that exists to run targets. Call it once, inside the tokio runtime and
@@ -67,7 +68,7 @@ impl Host {
             tracing::warn!(%error, "cannot adopt orphaned user processes; init will reap them");
         }
         match Guard::start(&host.registry) {
-            Ok(guard) => host._guard = Some(Arc::new(guard)),
+            Ok(guard) => host.guard = Some(Arc::new(guard)),
             Err(error) => {
                 tracing::warn!(%error, "cannot start /bin/sh; if this process is killed, user processes live on");
             }

@@ -6,6 +6,7 @@
 
 mod command;
 mod cut;
+mod function;
 mod host;
 mod log;
 mod process;

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-
 use super::command::CommandTarget;
+use super::function::FunctionTarget;
 use super::host::Host;
 use crate::run::{Fire, Outcome, Preview, RunContext};
 use crate::settings::{CodeSettings, CommandSettings};
@@ -17,14 +16,14 @@ pub struct Target {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Function(CodeSettings),
+    Function(Arc<FunctionTarget>),
     Command(Arc<CommandTarget>),
 }
 
 impl Target {
     /// A cloud function. Starts nothing yet.
-    pub fn function(settings: &CodeSettings, _host: &Host) -> Self {
-        Self { kind: Kind::Function(settings.clone()) }
+    pub fn function(settings: &CodeSettings, host: &Host) -> Self {
+        Self { kind: Kind::Function(Arc::new(FunctionTarget::new(settings, host))) }
     }
 
     /// A program. Starts nothing yet.
@@ -44,7 +43,7 @@ impl Target {
         let context = RunContext { abort, ..context.clone() };
         let run = tokio::spawn(async move {
             match kind {
-                Kind::Function(_) => Outcome::failed("running functions is not built yet"),
+                Kind::Function(function) => function.run(&fire, &context).await,
                 Kind::Command(command) => command.run(&fire, &context).await,
             }
         });
@@ -54,15 +53,16 @@ impl Target {
     /// What [`Target::run`] would do, without doing it: program, arguments, folder, variables, event.
     pub fn preview(&self, fire: &Fire) -> Preview {
         match &self.kind {
-            Kind::Function(code) => Preview {
-                lines: vec![format!("calls {}", code.handler)],
-                data: json!({ "target": "function", "event": fire.event() }),
-                problem: None,
-            },
+            Kind::Function(function) => function.preview(fire),
             Kind::Command(command) => command.preview(fire),
         }
     }
 
     /// Ends idle workers and waits for busy ones. Runs still in flight end by their own token.
-    pub async fn shutdown(&self) {}
+    pub async fn shutdown(&self) {
+        match &self.kind {
+            Kind::Function(function) => function.shutdown().await,
+            Kind::Command(_) => {}
+        }
+    }
 }

@@ -11,4 +11,5 @@ mod layers;
 mod store_runs;
 mod support;
 mod target_command;
+mod target_function;
 mod target_harness;

@@ -74,7 +74,8 @@ impl Child {
         };
         let output = [Arc::new(stdout), Arc::new(stderr)];
         let mut readers = JoinSet::new();
-        for pipe in output.iter().cloned() {
+        for pipe in &output {
+            let pipe = pipe.clone();
             readers.spawn(async move { pipe.follow().await });
         }
         let since = table::entry(pid).map_or(0, |entry| entry.started);

@@ -1,0 +1,105 @@
+//! The idle workers of one function.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::launch::{self, Launch};
+use super::worker::{Call, End, Served, Worker};
+use crate::settings::CodeSettings;
+use crate::target::host::Host;
+use crate::target::log::RunLog;
+
+/// Keeps workers between calls; a call takes the one that was idle for the shortest time, so that
+/// those too many for the load retire.
+#[derive(Debug)]
+pub struct Pool {
+    settings: CodeSettings,
+    host: Host,
+    /// None once the pool is closed.
+    idle: Mutex<Option<Vec<Handle>>>,
+    tasks: TaskTracker,
+}
+
+/// Sends calls to a worker. The worker ends when its handle is dropped.
+type Handle = mpsc::Sender<Call>;
+
+impl Pool {
+    pub fn new(settings: &CodeSettings, host: &Host) -> Self {
+        let (settings, host) = (settings.clone(), host.clone());
+        Self { settings, host, idle: Mutex::new(Some(Vec::new())), tasks: TaskTracker::new() }
+    }
+
+    /// Has one worker serve one call: an idle one, or a new one.
+    pub async fn call(
+        &self,
+        function: &str,
+        request: Vec<u8>,
+        log: &Arc<RunLog>,
+        abort: &CancellationToken,
+    ) -> End {
+        let request: Arc<[u8]> = request.into();
+        let prepare = || {
+            let (done, answer) = oneshot::channel();
+            let (request, log, abort) = (request.clone(), log.clone(), abort.clone());
+            (Call { request, log, timeout: self.settings.timeout, abort, done }, answer)
+        };
+        while let Some(worker) = self.take() {
+            let (call, answer) = prepare();
+            // It may have ended since it was put here, or be about to: then the call goes elsewhere.
+            if worker.send(call).await.is_err() {
+                continue;
+            }
+            if let Ok(served) = answer.await
+                && !matches!(served.end, End::Unstarted(_))
+            {
+                return self.settle(worker, served);
+            }
+        }
+        let (call, answer) = prepare();
+        match self.hire(function, call) {
+            Ok(worker) => match answer.await {
+                Ok(served) => self.settle(worker, served),
+                Err(_) => End::Unstarted("the worker's task broke off".to_owned()),
+            },
+            Err(problem) => End::Unstarted(problem),
+        }
+    }
+
+    /// Ends idle workers, and waits for all.
+    pub async fn close(&self) {
+        self.idle().take();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn hire(&self, function: &str, first: Call) -> Result<Handle, String> {
+        if let Some(problem) = launch::problem(&self.settings) {
+            return Err(problem);
+        }
+        let node = launch::program(&self.settings).unwrap_or_default();
+        let launch = Launch::new(&node, &self.settings, function, self.host.limits.result);
+        let launch = launch.map_err(|error| format!("cannot start Node.js: {error}"))?;
+        let (handle, calls) = mpsc::channel(1);
+        self.tasks.spawn(Worker::live(launch, function.into(), self.host.clone(), first, calls));
+        Ok(handle)
+    }
+
+    fn settle(&self, worker: Handle, served: Served) -> End {
+        if let (true, Some(idle)) = (served.worker_lives, &mut *self.idle()) {
+            idle.retain(|worker| !worker.is_closed());
+            idle.push(worker);
+        }
+        served.end
+    }
+
+    fn take(&self) -> Option<Handle> {
+        self.idle().as_mut()?.pop()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Option<Vec<Handle>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
