@@ -28,7 +28,7 @@ pub(super) struct Fire {
 impl Fire {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let mut settings = match self.config.load() {
-            Ok(settings) => settings,
+            Ok(loaded) => loaded.settings,
             Err(code) => return Ok(code),
         };
         let (function, trigger) = select(&settings, &self.name)?;

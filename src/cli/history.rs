@@ -39,7 +39,7 @@ pub(super) struct History {
 impl History {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let settings = match self.config.load() {
-            Ok(settings) => settings,
+            Ok(loaded) => loaded.settings,
             Err(code) => return Ok(code),
         };
         let reader = Reader::open(&settings.state)?;

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::clock::Clock;
-use crate::settings::Settings;
+use crate::config::Loaded;
 
 /// Runs cloud-function folders, commands and database batches on a seven-field cron schedule.
 #[derive(Debug, Parser)]
@@ -50,9 +50,9 @@ struct ConfigArg {
 
 impl ConfigArg {
     /// Loads everything; on errors prints them all and answers the exit code instead.
-    fn load(&self) -> Result<Settings, u8> {
+    fn load(&self) -> Result<Loaded, u8> {
         match crate::config::load(&self.config, Clock::system().now()) {
-            Ok(loaded) => Ok(loaded.settings),
+            Ok(loaded) => Ok(loaded),
             Err(invalid) => {
                 eprintln!("{invalid}");
                 Err(exit::CONFIG)

@@ -24,14 +24,18 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let settings = match self.config.load() {
-            Ok(settings) => settings,
+        let loaded = match self.config.load() {
+            Ok(loaded) => loaded,
             Err(code) => return Ok(code),
         };
         let clock = Clock::system();
         logging::start(self.log_format, &clock);
+        for warning in &loaded.warnings {
+            let (file, line) = (warning.file.display(), warning.place.as_ref().map(|place| place.line));
+            tracing::warn!(%file, line, path = warning.path, help = warning.help, "{}", warning.message);
+        }
         let runtime = tokio::runtime::Runtime::new().context("could not start the async runtime")?;
-        let clean = runtime.block_on(daemon::serve(&settings, clock))?;
+        let clean = runtime.block_on(daemon::serve(&loaded.settings, clock))?;
         Ok(if clean { exit::OK } else { exit::FAILED })
     }
 }
