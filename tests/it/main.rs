@@ -13,3 +13,4 @@ mod support;
 mod target_command;
 mod target_function;
 mod target_harness;
+mod target_supervision;
