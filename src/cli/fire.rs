@@ -34,7 +34,8 @@ impl Fire {
         let (function, trigger) = select(&settings, &self.name)?;
         settings.functions = vec![settings.functions.swap_remove(function)];
         let clock = Clock::system();
-        logging::start(LogFormat::Text, &clock);
+        // What the run says is shown as it comes, its end is the last line: the log would say it twice.
+        logging::start(LogFormat::Text, "warn", &clock);
         let output = Output::new(|stream, text| match stream {
             Stream::Stdout => println!("{text}"),
             Stream::Stderr | Stream::System => eprintln!("{text}"),

@@ -22,9 +22,9 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Starts the log. `RUST_LOG` chooses levels; `info` without it.
-pub(super) fn start(format: LogFormat, clock: &Clock) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+/// Starts the log. `RUST_LOG` chooses levels; `level` without it.
+pub(super) fn start(format: LogFormat, level: &str, clock: &Clock) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

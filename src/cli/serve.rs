@@ -29,7 +29,7 @@ impl Serve {
             Err(code) => return Ok(code),
         };
         let clock = Clock::system();
-        logging::start(self.log_format, &clock);
+        logging::start(self.log_format, "info", &clock);
         for warning in &loaded.warnings {
             let (file, line) = (warning.file.display(), warning.place.as_ref().map(|place| place.line));
             tracing::warn!(%file, line, path = warning.path, help = warning.help, "{}", warning.message);

@@ -32,7 +32,7 @@ impl Run {
     pub(super) async fn execute(self, store: Store, clock: Clock) -> Outcome {
         let Self { id, fire, runner, drain, abort, mirror } = self;
         let started = clock.monotonic();
-        let lag = clock.now() - fire.fire_time;
+        let lag = (fire.reason == Reason::Timed).then(|| clock.now() - fire.fire_time);
         let (recorder, output) = Recorder::start(store.clone(), id, clock.clone(), mirror);
         let context = RunContext { output, drain, abort: abort.clone() };
         let name = fire.full_name();
@@ -54,13 +54,13 @@ fn log_end(
     name: &str,
     run: RunId,
     reason: Reason,
-    lag: chrono::TimeDelta,
+    lag: Option<chrono::TimeDelta>,
     took: Duration,
     outcome: &Outcome,
 ) {
     let message = outcome.message.as_deref().unwrap_or_default();
     let status = outcome.status.as_str();
-    let lag_ms = lag.num_milliseconds();
+    let lag_ms = lag.map(|lag| lag.num_milliseconds());
     let took_ms = took.as_millis();
     match outcome.status {
         Status::Succeeded if outcome.idle => {
