@@ -10,7 +10,6 @@ use unicode_width::UnicodeWidthStr;
 
 use super::{ConfigArg, exit};
 use crate::clock::Clock;
-use crate::config;
 use crate::settings::{FunctionSettings, TargetSettings, TriggerSettings};
 
 /// List the triggers with their next fire times
@@ -29,12 +28,9 @@ const HEADINGS: [&str; 5] = ["TRIGGER", "SCHEDULE", "NEXT FIRE", "TARGET", "ENAB
 impl List {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let now = Clock::system().now();
-        let settings = match config::load(&self.config.config, now) {
-            Ok(loaded) => loaded.settings,
-            Err(invalid) => {
-                eprintln!("{invalid}");
-                return Ok(exit::CONFIG);
-            }
+        let settings = match self.config.load() {
+            Ok(settings) => settings,
+            Err(code) => return Ok(code),
         };
         let all = settings
             .functions

@@ -227,6 +227,7 @@ fn smtp_route(node: &Node<'_>, server: &str) -> Option<MailRoute> {
 
 /// `path` seen from `folder`, absolute, so that no later change of directory moves it.
 pub(super) fn absolute(folder: &Path, path: &str) -> PathBuf {
-    let joined = folder.join(path);
+    // Joining an empty path would add a slash.
+    let joined = if path.is_empty() { folder.to_owned() } else { folder.join(path) };
     std::path::absolute(&joined).unwrap_or(joined)
 }

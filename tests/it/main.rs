@@ -5,6 +5,7 @@ mod config_errors;
 mod config_samples;
 mod cron_conformance;
 mod cron_next;
+mod dry_run;
 mod engine_runs;
 mod layers;
 #[allow(dead_code, unused_imports, reason = "shared by tests that arrive one by one")]
