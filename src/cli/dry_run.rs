@@ -57,7 +57,7 @@ impl DryRun {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let clock = Clock::system();
         let settings = match self.config.load() {
-            Ok(settings) => settings,
+            Ok(loaded) => loaded.settings,
             Err(code) => return Ok(code),
         };
         let unknown = |name: &&String| !triggers(&settings).any(|(f, t)| is_named(name, f, t));

@@ -29,7 +29,7 @@ impl List {
     pub(super) fn run(self) -> anyhow::Result<u8> {
         let now = Clock::system().now();
         let settings = match self.config.load() {
-            Ok(settings) => settings,
+            Ok(loaded) => loaded.settings,
             Err(code) => return Ok(code),
         };
         let all = settings
