@@ -11,6 +11,7 @@ mod process;
 mod project;
 pub(crate) mod promise;
 mod sink;
+pub(crate) mod smtp_server;
 mod wait;
 
 use std::time::Duration;
