@@ -96,8 +96,8 @@ const OFFERS: [&[&str]; 2] = [&["PIPELINING", "8BITMIME"], &[]];
 
 /// A server that does `say` whenever a conversation comes to `at`.
 fn server_that(offers: &[&'static str], at: At, say: &Say) -> SmtpServer {
-    let say = say.clone();
-    let script = move |_, heard: Heard<'_>| if stage(heard) == Some(at) { say.clone() } else { Say::Usual };
+    let say = *say;
+    let script = move |_, heard: Heard<'_>| if stage(heard) == Some(at) { say } else { Say::Usual };
     SmtpServer::start(Manners::new(script).offering(offers))
 }
 
@@ -328,7 +328,7 @@ async fn a_server_that_closes_at_the_second_mail_is_asked_again_on_a_new_connect
         let mails = AtomicUsize::new(0);
         let script = move |_, heard: Heard<'_>| match heard {
             // Connections serve one mail each: the 2nd MAIL, and every 2nd after it, comes too late.
-            Heard::Mail(_) if mails.fetch_add(1, Ordering::Relaxed) % 2 == 1 => say.clone(),
+            Heard::Mail(_) if mails.fetch_add(1, Ordering::Relaxed) % 2 == 1 => say,
             _ => Say::Usual,
         };
         let server = SmtpServer::start(Manners::new(script));

@@ -8,6 +8,8 @@ mod cron_next;
 mod dry_run;
 mod engine_runs;
 mod layers;
+mod mail_maildir;
+mod mail_message;
 mod mail_smtp;
 #[allow(dead_code, unused_imports, reason = "shared by tests that arrive one by one")]
 mod store_runs;

@@ -129,7 +129,8 @@ fn is_local_part(local: &str) -> bool {
     if let Some(quoted) = local.strip_prefix('"') {
         return quoted.strip_suffix('"').is_some_and(is_quoted_content);
     }
-    local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char))
+    // Readers would take an encoded word (RFC 2047) for something else.
+    !local.contains("=?") && local.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_atom_char))
 }
 
 fn is_atom_char(c: char) -> bool {
@@ -213,9 +214,15 @@ mod tests {
         for several in ["a@b.test, c@d.test", "a@b.test;c@d.test", "<a@b.test, c@d.test>"] {
             assert!(matches!(kind(several), E::Several(_)), "{several}");
         }
-        for local in
-            ["a b@c.test", ".a@c.test", "a..b@c.test", "a(b)@c.test", "\"a\"b\"@c.test", "\"a\\\"@c.test"]
-        {
+        for local in [
+            "a b@c.test",
+            ".a@c.test",
+            "a..b@c.test",
+            "a(b)@c.test",
+            "\"a\"b\"@c.test",
+            "\"a\\\"@c.test",
+            "=?utf-8?q?b?=@c.test",
+        ] {
             assert!(matches!(kind(local), E::Local(_)), "{local}: {:?}", kind(local));
         }
         for domain in ["a@b_c.test", "a@-b.test", "a@b..test", "a@b.test.", "a@[300.1.1.1]", "a@b c"] {

@@ -27,7 +27,7 @@ pub(crate) enum Heard<'a> {
 }
 
 /// What the server does about it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Say {
     /// What a server that likes everything says.
     Usual,
@@ -282,11 +282,12 @@ impl Conversation {
     fn hello(&mut self, command: &str) -> Option<()> {
         let usual = match &self.shared.manners.offers {
             None => "502 not implemented".to_owned(),
-            Some(offers) if offers.is_empty() => "250 mx.test".to_owned(),
             Some(offers) => {
-                let (last, first) = offers.split_last().unwrap();
-                let lines: String = first.iter().map(|offer| format!("250-{offer}\r\n")).collect();
-                format!("250-mx.test\r\n{lines}250 {last}")
+                let mut lines = vec!["250-mx.test".to_owned()];
+                lines.extend(offers.iter().map(|offer| format!("250-{offer}")));
+                let last = lines.last_mut().unwrap();
+                last.replace_range(3..4, " ");
+                lines.join("\r\n")
             }
         };
         self.answer(Heard::Hello(command), &usual).map(|_| ())
