@@ -4,14 +4,17 @@
 
 mod at;
 mod every;
+mod lint;
 mod timezone;
 
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 
+pub use crate::cron::Lint;
 use crate::cron::{Cron, ParseError, Zone};
 use every::Every;
+pub use lint::LintFacts;
 pub use timezone::{UnknownTimezone, timezone};
 
 /// When a trigger fires. 80 bytes; the zone's table is shared by all schedules of the zone.

@@ -1,11 +1,10 @@
 //! The masks that an expression is read into.
 
 use super::calendar;
+use super::field::Field;
 
 /// A seven-field cron expression. 64 bytes, no heap.
-///
-/// Equal masks mean equal fire times, so `*/1` equals `0-59` (but not `*` in a day field: see the either-day rule).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Cron {
     /// Bits 0-59.
     pub(super) seconds: u64,
@@ -39,6 +38,17 @@ pub(super) const INTERVAL: u64 = 1 << 44;
 /// Every date between 1970 and 2099 matches.
 pub(super) const EVERY_DAY: u64 = 1 << 45;
 
+/// Two bits for each field, second first: a step above 1 was written there; a range without a step was.
+const SHAPES: u32 = 46;
+
+pub(super) const fn stepped(field: Field) -> u64 {
+    1 << (SHAPES + 2 * field as u32)
+}
+
+pub(super) const fn ranged(field: Field) -> u64 {
+    2 << (SHAPES + 2 * field as u32)
+}
+
 pub(super) const ALL_MONTHS: u16 = 0b1_1111_1111_1110;
 pub(super) const ALL_YEARS: [u64; 3] = [u64::MAX, u64::MAX, (1 << (calendar::YEARS - 128)) - 1];
 
@@ -50,6 +60,13 @@ impl Cron {
     /// one with a wildcard, range or step there is an interval. The two differ where a clock is changed.
     pub const fn is_fixed_time(&self) -> bool {
         self.weeks & INTERVAL == 0
+    }
+
+    /// The last year that is written, when it is before 2099.
+    pub fn last_year(&self) -> Option<u32> {
+        let word = self.years.iter().rposition(|years| *years != 0)?;
+        let year = u32::try_from(word).ok()? * 64 + self.years[word].ilog2();
+        (year < calendar::YEARS - 1).then_some(1970 + year)
     }
 
     pub(super) const fn has(&self, flag: u64) -> bool {

@@ -139,3 +139,49 @@ fn fixed_instant(local: i64, near: &Span, zone: &Zone) -> i64 {
     };
     (local - span.offset).max(span.start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every clock change of every zone between 1970 and 2099: the times before it, across it and after it go forward
+    /// without repeating, and going back meets the same ones.
+    #[test]
+    fn every_clock_change_of_every_zone_keeps_the_order() {
+        let expressions = [
+            "0 */20 * * * * *",
+            "0 30 * * * * *",
+            "0 30 0,1,2,3 * * * *",
+            "0 0 0 * * * *",
+            "0 15 1-2 * * * *",
+            "59 59 23 * * SUN,SAT *",
+        ]
+        .map(|text| Cron::parse(text).unwrap());
+        for tz in chrono_tz::TZ_VARIANTS {
+            let zone = Zone::of(tz);
+            for span in &zone.spans()[1..] {
+                for cron in &expressions {
+                    walk(cron, &zone, span.start - 3 * 3600);
+                }
+            }
+        }
+    }
+
+    fn walk(cron: &Cron, zone: &Zone, start: i64) {
+        let mut at = start;
+        for _ in 0..12 {
+            let Some(next) = cron.next_after(at, zone) else { return };
+            assert!(next > at, "{zone:?} {cron:?} goes from {at} to {next}");
+            assert_eq!(cron.next_after(next - 1, zone), Some(next), "{zone:?} {cron:?} after {at}");
+            let back = cron.previous_before(next, zone);
+            assert!(
+                back.is_none_or(|back| back <= at),
+                "{zone:?} {cron:?} goes back from {next} to {back:?}"
+            );
+            if at != start {
+                assert_eq!(back, Some(at), "{zone:?} {cron:?} back from {next}");
+            }
+            at = next;
+        }
+    }
+}

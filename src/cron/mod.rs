@@ -11,6 +11,7 @@
 //! | `expression` | the masks |
 //! | `calendar` | days, months and weekdays between 1970 and 2099 by arithmetic |
 //! | `next` | the next and previous match on a clock that never changes |
+//! | `lint` | what is legal but perhaps not meant |
 //! | `zone` | a time zone as a table of spans with one offset each |
 //! | `fire` | both together: the rule for gaps and repeated hours |
 //!
@@ -22,6 +23,7 @@ mod error;
 mod expression;
 mod field;
 mod fire;
+mod lint;
 mod next;
 mod parse;
 pub mod zone;
@@ -30,4 +32,5 @@ pub use error::ParseError;
 pub(crate) use error::quoted;
 pub use expression::Cron;
 pub use field::Field;
+pub use lint::Lint;
 pub use zone::Zone;

@@ -148,7 +148,7 @@ impl Cron {
             months &= months - 1;
             let days = self.days_of_month(year, month);
             if days != 0 {
-                return Some(calendar::first_of_month(year, month) - 1 + days.trailing_zeros());
+                return Some(calendar::first_of_month(year, month) + days.trailing_zeros() - 1);
             }
         }
         None
@@ -158,7 +158,7 @@ impl Cron {
         while let Some(month) = months.checked_ilog2() {
             months &= !(1 << month);
             if let Some(day) = self.days_of_month(year, month).checked_ilog2() {
-                return Some(calendar::first_of_month(year, month) - 1 + day);
+                return Some(calendar::first_of_month(year, month) + day - 1);
             }
         }
         None

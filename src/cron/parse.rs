@@ -10,6 +10,7 @@ use super::diagnose;
 use super::error::ParseError;
 use super::expression::{
     ALL_MONTHS, ALL_YEARS, Cron, DAYS_GIVEN, EACH_WEEK, EVERY_DAY, INTERVAL, LAST_SHIFT, WEEKDAYS_GIVEN,
+    ranged, stepped,
 };
 use super::field::Field;
 
@@ -85,13 +86,12 @@ impl Cron {
 /// Reads a seven-field expression; says only where it is wrong.
 pub(super) fn read(text: &str) -> Result<Cron, Fault> {
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
-    let mut interval = false;
-    let seconds = cursor.numbers(Field::Second, &mut interval)?;
-    let minutes = cursor.numbers(Field::Minute, &mut interval)?;
-    let hours = cursor.numbers(Field::Hour, &mut interval)? as u32;
-    let mut weeks = if interval { INTERVAL } else { 0 };
+    let mut weeks = 0;
+    let seconds = cursor.numbers(Field::Second, &mut weeks)?;
+    let minutes = cursor.numbers(Field::Minute, &mut weeks)?;
+    let hours = cursor.numbers(Field::Hour, &mut weeks)? as u32;
     let (days, nearest) = cursor.days(&mut weeks)?;
-    let months = cursor.numbers(Field::Month, &mut interval)? as u16;
+    let months = cursor.numbers(Field::Month, &mut weeks)? as u16;
     cursor.weekdays(&mut weeks)?;
     let years = cursor.years()?;
     cursor.skip_blanks();
@@ -112,16 +112,19 @@ struct Cursor<'a> {
 impl Cursor<'_> {
     /// A field without letters of its own, as bits.
     #[inline]
-    fn numbers(&mut self, field: Field, interval: &mut bool) -> Result<u64, Fault> {
+    fn numbers(&mut self, field: Field, flags: &mut u64) -> Result<u64, Fault> {
+        let interval = if field == Field::Month { 0 } else { INTERVAL };
         let mut found = 0;
-        self.list(field, |item| {
-            let (bits, plain) = match item {
-                Item::Value(value) => (1 << value, true),
-                Item::Range { low, high, step } => (bits(low, high, step), false),
-                _ => (bits(field.min(), field.max(), 1), false),
-            };
-            found |= bits;
-            *interval |= !plain;
+        self.list(field, |item| match item {
+            Item::Value(value) => found |= 1 << value,
+            Item::Range { low, high, step } => {
+                found |= bits(low, high, step);
+                *flags |= interval | shape(field, step);
+            }
+            _ => {
+                found = bits(field.min(), field.max(), 1);
+                *flags |= interval;
+            }
         })?;
         Ok(found)
     }
@@ -133,7 +136,10 @@ impl Cursor<'_> {
             *flags |= DAYS_GIVEN;
             match item {
                 Item::Value(day) => days |= 1 << day,
-                Item::Range { low, high, step } => days |= bits(low, high, step) as u32,
+                Item::Range { low, high, step } => {
+                    days |= bits(low, high, step) as u32;
+                    *flags |= shape(Field::DayOfMonth, step);
+                }
                 Item::LastDay => days |= 1,
                 Item::LastWeekdayOfMonth => nearest |= 1,
                 Item::Nearest(day) => nearest |= 1 << day,
@@ -148,7 +154,9 @@ impl Cursor<'_> {
         self.list(Field::DayOfWeek, |item| {
             *weeks |= match item {
                 Item::Value(day) => EACH_WEEK << day | WEEKDAYS_GIVEN,
-                Item::Range { low, high, step } => (EACH_WEEK * bits(low, high, step)) | WEEKDAYS_GIVEN,
+                Item::Range { low, high, step } => {
+                    (EACH_WEEK * bits(low, high, step)) | WEEKDAYS_GIVEN | shape(Field::DayOfWeek, step)
+                }
                 Item::LastOfWeekday(day) => 1 << (LAST_SHIFT + day) | WEEKDAYS_GIVEN,
                 Item::Nth(day, nth) => 1 << (7 * (nth - 1) + day) | WEEKDAYS_GIVEN,
                 _ => 0,
@@ -349,6 +357,11 @@ impl Cursor<'_> {
     fn fault(&self, kind: Kind, field: Field, start: usize, end: usize) -> Fault {
         Fault { kind, field, start, end: end.min(self.bytes.len()) }
     }
+}
+
+/// What a range leaves behind of how it was written.
+const fn shape(field: Field, step: u32) -> u64 {
+    if step > 1 { stepped(field) } else { ranged(field) }
 }
 
 /// Bits `low`, `low + step`, … up to `high`, all below 64.

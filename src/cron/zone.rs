@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn local_clocks_move_on_from_span_to_span_in_every_zone() {
         for tz in chrono_tz::TZ_VARIANTS {
-            let zone = Zone::build(tz);
+            let zone = Zone::of(tz);
             for pair in zone.spans().windows(2) {
                 let [one, two] = pair else { unreachable!("windows of two") };
                 assert_eq!(one.end, two.start, "{tz}");
