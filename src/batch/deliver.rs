@@ -14,10 +14,10 @@ pub trait Deliver: Debug + Send + Sync + 'static {
     /// Fills the templates with one row. The error, one line, is final for the row.
     fn render(&self, delivery: &Delivery<'_>) -> Result<Self::Rendered, String>;
 
-    /// Fills the templates with all rows of a run; `delivery.row` is an empty row.
+    /// Fills the templates with all rows of a run; the row of `delivery` has no columns.
     fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Self::Rendered, String>;
 
-    /// Sends it and says what became of it.
+    /// Sends it and says what became of it. A call that is dropped leaves it in doubt.
     fn deliver(&self, rendered: &Self::Rendered) -> impl Future<Output = Outcome> + Send;
 
     /// For people, one line each: what would go out.

@@ -1,13 +1,24 @@
 //! Batches: the rows of a table, each delivered once.
 
+mod account;
 mod deliver;
+mod digest;
+mod flow;
+mod job;
+mod key;
+mod ledger;
 mod mail;
+mod pace;
+mod preview;
 mod recover;
 mod runner;
+mod source;
+mod ticket;
 
 pub use deliver::Deliver;
+pub use preview::{Occasion, preview};
 pub use recover::{InterruptedFire, Recovery};
-pub use runner::{Batch, preview};
+pub use runner::Batch;
 
 use crate::db::DbError;
 use crate::store::StoreError;
@@ -29,4 +40,10 @@ pub enum BatchError {
     /// The source could not be read or marked.
     #[error(transparent)]
     Source(#[from] DbError),
+    /// Marked rows match the source's condition as before; names the row and the clause.
+    #[error("{0}")]
+    Stuck(String),
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,27 +1,41 @@
 //! The batch as the engine sees it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
+use tokio::sync::Mutex;
 
-use super::{BatchError, Deliver, Recovery};
+use super::deliver::Deliver;
+use super::digest;
+use super::flow::{Ended, Flow};
+use super::job::Job;
+use super::ledger::Ledger;
+use super::pace::Pacer;
+use super::recover::{Recovery, settle};
+use super::source::Source;
+use super::ticket::Rules;
+use super::{BatchError, account::Account};
+use crate::action::mail::MailAction;
 use crate::clock::Clock;
 use crate::db::sqlite::Database;
-use crate::run::{Fire, Outcome, Preview, RunContext};
-use crate::settings::{BatchSettings, DatabaseSettings};
-use crate::store::{Reader, Store};
+use crate::run::{Fire, Outcome, RunContext, Stream};
+use crate::settings::{ActionSettings, BatchSettings, Pages};
+use crate::store::Store;
 
 /// A batch, ready to run. One run of it at a time: a second one waits for the first.
 #[derive(Debug)]
-pub struct Batch<A> {
-    settings: BatchSettings,
-    database: Database,
-    action: Arc<A>,
-    store: Store,
-    clock: Clock,
-    timezone: Tz,
+pub struct Batch<A = MailAction> {
+    job: Arc<Job<A>>,
+    turn: Mutex<Turn>,
+}
+
+/// What passes from run to run.
+#[derive(Debug)]
+struct Turn {
+    pacer: Pacer,
+    /// Nothing is left in the ledger that must be settled before a run.
+    clean: bool,
 }
 
 impl<A: Deliver> Batch<A> {
@@ -36,54 +50,105 @@ impl<A: Deliver> Batch<A> {
         clock: Clock,
         timezone: Tz,
     ) -> Result<Self, BatchError> {
-        Ok(Self { settings: settings.clone(), database, action: Arc::new(action), store, clock, timezone })
+        let walk_on = matches!(settings.pages, Pages::Count(_));
+        let digest = matches!(settings.action, ActionSettings::Digest { .. });
+        let job = Job {
+            source: Source::new(settings, database)?,
+            ledger: Ledger::new(store, &settings.id, settings.mark.is_some(), walk_on && !digest),
+            rules: Rules::new(settings.mark.as_ref(), settings.on_uncertain),
+            settings: settings.clone(),
+            action: Arc::new(action),
+            clock,
+            timezone,
+        };
+        let turn = Turn { pacer: Pacer::new(settings.rate), clean: false };
+        Ok(Self { job: Arc::new(job), turn: Mutex::new(turn) })
     }
 
     /// Runs the batch for `fire` and accounts for every row it took.
     ///
     /// The result is the account: `selected`, `sent`, `failed`, `held`, `retrying`, `uncertain`,
-    /// `vanished`, `remaining`, and beside it `pages`, `duration_ms` and `rate`.
+    /// `vanished`, `remaining` (null: not counted), and beside it `pages`, `duration_ms` and `rate` (rows a second).
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
-        let _ = (
-            fire,
-            context,
-            &self.settings,
-            &self.database,
-            &self.action,
-            &self.store,
-            &self.clock,
-            self.timezone,
-        );
-        Outcome::failed("not here yet")
+        let mut turn = tokio::select! {
+            biased;
+            turn = self.turn.lock() => turn,
+            () = context.abort.cancelled() => return Outcome::interrupted("stopped before it began"),
+            () = context.drain.cancelled() => return Outcome::interrupted("stopped before it began"),
+        };
+        match self.run_in_turn(fire, context, &mut turn).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::failed(error.to_string()),
+        }
+    }
+
+    async fn run_in_turn(
+        &self,
+        fire: &Fire,
+        context: &RunContext,
+        turn: &mut Turn,
+    ) -> Result<Outcome, BatchError> {
+        if !turn.clean {
+            let recovery = settle(&self.job).await?;
+            note(context, &recovery);
+        }
+        // A run that is dropped half-way leaves its reservations behind.
+        turn.clean = false;
+        let scope = self.job.ledger.begin(fire).await?;
+        if scope.done {
+            turn.clean = true;
+            let result = Account::default().to_json(std::time::Duration::ZERO);
+            let message = "this fire's work was done before".to_owned();
+            return Ok(Outcome { message: Some(message), ..Outcome::succeeded(Some(result)) });
+        }
+        let Ended { outcome, clean } = match &self.job.settings.action {
+            ActionSettings::Mail(_) => {
+                Flow::new(&self.job, fire, context, &mut turn.pacer, scope).run().await
+            }
+            ActionSettings::Digest { max_rows, .. } => {
+                digest::run(&self.job, fire, context, scope, *max_rows).await
+            }
+        };
+        turn.clean = clean;
+        Ok(outcome)
     }
 
     /// Settles what a crash left: recorded rows are marked, rows without a record are held or
-    /// delivered again as `on_uncertain` says. Called when the daemon starts; a run does it too.
+    /// delivered again as `on_uncertain` says. Called when the daemon starts; the first run does it too.
     pub async fn recover(&self) -> Result<Recovery, BatchError> {
-        Ok(Recovery::default())
+        let mut turn = self.turn.lock().await;
+        let recovery = settle(&self.job).await?;
+        turn.clean = true;
+        Ok(recovery)
     }
 
-    /// When the first of the rows that wait for another try is due; none: no row waits.
+    /// When the first of the rows that wait for another try is due; none: no row waits. Any run
+    /// takes rows that are due.
     pub async fn next_retry_at(&self) -> Result<Option<DateTime<Utc>>, BatchError> {
-        Ok(None)
+        Ok(self.job.ledger.next_due().await?)
     }
 }
 
-/// What a fire would do, found without changing a byte.
-///
-/// `state` is none when there is no state yet; `interval` is the time between fires, if it is
-/// regular. Blocks: for one-shot use.
-#[expect(clippy::too_many_arguments, reason = "all that a batch is made of")]
-pub fn preview<A: Deliver>(
-    settings: &BatchSettings,
-    database: &DatabaseSettings,
-    action: &A,
-    state: Option<&Reader>,
-    fire: &Fire,
-    now: DateTime<Utc>,
-    timezone: Tz,
-    interval: Option<Duration>,
-) -> Preview {
-    let _ = (settings, database, action, state, fire, now, timezone, interval);
-    Preview { lines: Vec::new(), data: serde_json::Value::Null, problem: None }
+/// Tells the run's log what was settled before it.
+fn note(context: &RunContext, recovery: &Recovery) {
+    let Recovery { marked, held, resent, .. } = recovery;
+    let notes = [
+        (*marked, "rows of an earlier run were delivered and are marked now"),
+        (*held, "rows of an earlier run may or may not have been delivered and are held"),
+        (*resent, "rows of an earlier run may or may not have been delivered and will be delivered again"),
+    ];
+    for (rows, what) in notes.into_iter().filter(|(rows, _)| *rows > 0) {
+        context.output.line(Stream::System, format!("{rows} {what}"));
+    }
+}
+
+#[cfg(test)]
+impl<A> Batch<A> {
+    /// Lets the test cut the power.
+    pub(super) fn set_fuse(&mut self, fuse: &super::tests::Fuse) {
+        if let Some(job) = Arc::get_mut(&mut self.job) {
+            job.ledger.fuse = fuse.clone();
+            job.source.fuse = fuse.clone();
+        }
+    }
 }

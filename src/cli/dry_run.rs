@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{ConfigArg, exit};
 use crate::action::mail::{MailAction, Transport};
-use crate::batch;
+use crate::batch::{self, Occasion};
 use crate::clock::Clock;
 use crate::config::nearest;
 use crate::run::{Fire, Preview, Reason};
@@ -185,7 +185,8 @@ impl<'s> Viewer<'s> {
             .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
         let action = MailAction::new(mail, Transport::open(transport, self.clock.clone()))?;
         let state = self.state.as_ref();
-        Ok(batch::preview(batch, database, &action, state, fire, self.now, timezone, interval))
+        let occasion = Occasion { fire, now: self.now, timezone, interval };
+        Ok(batch::preview(batch, database, &action, state, occasion))
     }
 }
 

@@ -206,7 +206,6 @@ mod tests {
             name: "t".to_owned(),
             schedule: Schedule::parse(expression, "Asia/Shanghai").unwrap(),
             expression: expression.to_owned(),
-            timezone: "Asia/Shanghai".to_owned(),
             argument: String::new(),
             enabled: true,
             misfire,

@@ -4,6 +4,7 @@
 //! `history`, `logs` and `dry-run` use beside a running daemon: it changes nothing.
 //! The SQL stays below, in `sqlite/`; callers see typed calls only.
 
+pub mod ledger;
 pub mod runs;
 mod sqlite;
 
@@ -56,6 +57,12 @@ pub enum StoreError {
         ours: i64,
         /// The one on record.
         current: i64,
+    },
+    /// What was to be recorded is not reserved, or is recorded already.
+    #[error("reservation {reservation} is not open")]
+    NotReserved {
+        /// Its id.
+        reservation: String,
     },
 }
 

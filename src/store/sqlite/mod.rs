@@ -5,6 +5,7 @@
 //! reply means durable (`synchronous=FULL`), a failing write undoes only itself, and ten thousand
 //! fires at one instant cost a handful of fsyncs.
 
+pub(in crate::store) mod ledger;
 mod lock;
 mod reader;
 pub(in crate::store) mod runs;

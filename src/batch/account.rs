@@ -1,0 +1,173 @@
+//! The account of a run: every row it took, under exactly one heading.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Where a row stands in the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heading {
+    /// Delivered.
+    Sent,
+    /// Failed for good.
+    Failed,
+    /// Nobody knows whether it was delivered; it waits for an operator.
+    Held,
+    /// Not delivered, and tried again later.
+    Retrying,
+    /// Nobody knows whether it was delivered; it is tried again, or settled by the next run.
+    Uncertain,
+    /// Gone from the source before it was delivered, or before it was marked.
+    Vanished,
+}
+
+/// Counts of rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Rows that the run took.
+    pub(super) selected: u64,
+    pub(super) sent: u64,
+    pub(super) failed: u64,
+    pub(super) held: u64,
+    pub(super) retrying: u64,
+    pub(super) uncertain: u64,
+    pub(super) vanished: u64,
+    /// Of the vanished, those that were delivered before they went.
+    pub(super) vanished_after_delivery: u64,
+    /// Delivered rows that match the source's condition as before; also under their heading.
+    pub(super) stuck: u64,
+    /// Rows to come in this sweep, if they were counted.
+    pub(super) remaining: Option<u64>,
+    /// Pages that were begun.
+    pub(super) pages: u64,
+}
+
+impl Account {
+    /// Enters a row.
+    pub(super) fn enter(&mut self, heading: Heading) {
+        *self.count(heading) += 1;
+    }
+
+    /// Takes a row out again, which must have been entered.
+    pub(super) fn take_out(&mut self, heading: Heading) {
+        let count = self.count(heading);
+        *count = count.saturating_sub(1);
+    }
+
+    fn count(&mut self, heading: Heading) -> &mut u64 {
+        match heading {
+            Heading::Sent => &mut self.sent,
+            Heading::Failed => &mut self.failed,
+            Heading::Held => &mut self.held,
+            Heading::Retrying => &mut self.retrying,
+            Heading::Uncertain => &mut self.uncertain,
+            Heading::Vanished => &mut self.vanished,
+        }
+    }
+
+    /// What is wrong when the headings do not add up to the rows taken.
+    pub(super) fn imbalance(&self) -> Option<String> {
+        let Self { selected, sent, failed, held, retrying, uncertain, vanished, .. } = self;
+        let sum = sent + failed + held + retrying + uncertain + vanished;
+        (sum != *selected).then(|| {
+            format!(
+                "the account does not add up, which is a bug: selected {selected}, but {sent} sent + {failed} \
+                 failed + {held} held + {retrying} retrying + {uncertain} uncertain + {vanished} vanished = {sum}"
+            )
+        })
+    }
+
+    /// For programs.
+    pub(super) fn to_json(&self, took: Duration) -> Value {
+        let mut account = json!({
+            "selected": self.selected,
+            "sent": self.sent,
+            "failed": self.failed,
+            "held": self.held,
+            "retrying": self.retrying,
+            "uncertain": self.uncertain,
+            "vanished": self.vanished,
+            "remaining": self.remaining,
+            "pages": self.pages,
+            "duration_ms": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "rate": self.rate(took),
+        });
+        if self.vanished_after_delivery > 0 {
+            account["vanished_after_delivery"] = self.vanished_after_delivery.into();
+        }
+        if self.stuck > 0 {
+            account["stuck"] = self.stuck.into();
+        }
+        account
+    }
+
+    /// For people: `1000 sent, 2 failed in 1.2 s (833/s), 9000 remaining`.
+    pub(super) fn to_line(&self, took: Duration) -> String {
+        if self.selected == 0 {
+            return "nothing to send".to_owned();
+        }
+        let headings = [
+            (self.failed, "failed"),
+            (self.held, "held"),
+            (self.retrying, "retrying"),
+            (self.uncertain, "uncertain"),
+            (self.vanished, "vanished"),
+        ];
+        let mut line = format!("{} sent", self.sent);
+        for (count, name) in headings.into_iter().filter(|(count, _)| *count > 0) {
+            line.push_str(&format!(", {count} {name}"));
+        }
+        line.push_str(&format!(" in {:.1} s", took.as_secs_f64()));
+        let rate = self.rate(took);
+        if rate >= 1.0 {
+            line.push_str(&format!(" ({rate:.0}/s)"));
+        }
+        if let Some(remaining) = self.remaining {
+            line.push_str(&format!(", {remaining} remaining"));
+        }
+        line
+    }
+
+    /// Rows a second that got a final answer, to a tenth.
+    fn rate(&self, took: Duration) -> f64 {
+        let seconds = took.as_secs_f64();
+        if seconds < 0.001 {
+            return 0.0;
+        }
+        ((self.sent + self.failed) as f64 / seconds * 10.0).round() / 10.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_adds_up_or_says_so() {
+        let mut account = Account { selected: 3, ..Account::default() };
+        account.enter(Heading::Sent);
+        account.enter(Heading::Failed);
+        assert!(account.imbalance().unwrap().contains("selected 3"));
+        account.enter(Heading::Retrying);
+        assert_eq!(account.imbalance(), None);
+        account.take_out(Heading::Retrying);
+        account.enter(Heading::Vanished);
+        assert_eq!(account.imbalance(), None);
+    }
+
+    #[test]
+    fn people_read_what_matters() {
+        let account = Account {
+            selected: 1002,
+            sent: 1000,
+            failed: 2,
+            remaining: Some(8998),
+            pages: 1,
+            ..Account::default()
+        };
+        let took = Duration::from_millis(1200);
+        assert_eq!(account.to_line(took), "1000 sent, 2 failed in 1.2 s (835/s), 8998 remaining");
+        assert_eq!(Account::default().to_line(took), "nothing to send");
+        assert_eq!(account.to_json(took)["rate"], 835.0);
+    }
+}

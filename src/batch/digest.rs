@@ -1,0 +1,272 @@
+//! One mail for all rows of a run.
+//!
+//! The unit of doubt is the whole mail. Without a mark the ledger has one entry for it, in the scope of the fire;
+//! with one it has an entry a row, all reserved in one commit and recorded in another.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::BatchError;
+use super::account::{Account, Heading};
+use super::deliver::Deliver;
+use super::flow::Ended;
+use super::job::Job;
+use super::key::{Key, WHOLE_PAGE};
+use super::source::{Marked, ToMark};
+use super::ticket::{Lane, Ticket};
+use crate::action::{Delivery, Outcome as Delivered};
+use crate::run::{Fire, Outcome, Row, RunContext, Status};
+use crate::store::ledger::{Due, EntryKey, FireState, Scope, Step, Verdict};
+
+/// How long a delivery under way may take to end when the run must end now.
+const ABORT_GRACE: Duration = Duration::from_secs(3);
+
+/// Mails that wait are taken up by any run, whenever they are due: there is one a fire at most.
+const ANY_TIME: TimeDelta = TimeDelta::days(36_500);
+
+/// One mail: its reserved entries and the rows in it.
+struct Mail {
+    fire_time: DateTime<Utc>,
+    tickets: Vec<Ticket>,
+    rows: Vec<Row>,
+}
+
+/// Sends what there is to send, in one mail.
+pub(super) async fn run<A: Deliver>(
+    job: &Job<A>,
+    fire: &Fire,
+    context: &RunContext,
+    scope: Scope,
+    max_rows: u32,
+) -> Ended {
+    let began = job.clock.monotonic();
+    let mut run = Run { job, fire, scope, max_rows, account: Account::default(), problem: None };
+    let result = run.go(context).await;
+    let took = job.clock.monotonic().saturating_sub(began);
+    let account = run.account;
+    let line = account.to_line(took);
+    let (status, message) = match (result, run.problem, account.imbalance()) {
+        (Err(error), _, _) => (Status::Failed, format!("{error}; {line}")),
+        (Ok(()), _, Some(imbalance)) => (Status::Failed, imbalance),
+        (Ok(()), Some(problem), None) => (Status::Failed, format!("{problem}; {line}")),
+        (Ok(()), None, None) => (Status::Succeeded, line),
+    };
+    let idle = status == Status::Succeeded && account.selected == 0;
+    let outcome = Outcome { status, message: Some(message), result: Some(account.to_json(took)), idle };
+    Ended { outcome, clean: status == Status::Succeeded }
+}
+
+struct Run<'a, A> {
+    job: &'a Job<A>,
+    fire: &'a Fire,
+    scope: Scope,
+    max_rows: u32,
+    account: Account,
+    /// Why a mail did not go out.
+    problem: Option<String>,
+}
+
+impl<A: Deliver> Run<'_, A> {
+    async fn go(&mut self, context: &RunContext) -> Result<(), BatchError> {
+        let mails =
+            if self.job.rules.marks_sent { self.rows_to_send().await? } else { self.mails_to_send().await? };
+        for mail in mails {
+            let (reservation, rows) = (mail.tickets.first(), &mail.rows);
+            let Some(reservation) = reservation.map(|ticket| ticket.reservation.clone()) else { continue };
+            self.account.selected += rows.len() as u64;
+            self.account.pages += 1;
+            let outcome = self.deliver(&mail, &reservation, context).await;
+            self.settle(mail, outcome).await?;
+        }
+        let fire = if self.problem.is_some() { FireState::Failed } else { FireState::Done };
+        self.step(Step { fire: Some(fire), ..Step::default() }).await?;
+        Ok(())
+    }
+
+    /// With a mark: what waits and what is new, together in one mail.
+    async fn rows_to_send(&mut self) -> Result<Vec<Mail>, BatchError> {
+        let found = self.job.source.all(self.max_rows, self.job.moment(self.fire.fire_time)).await?;
+        let mut waiting: HashMap<String, Due> = HashMap::new();
+        for due in self.take_waiting().await? {
+            waiting.insert(due.entry.key.clone(), due);
+        }
+        let mut mail = Mail { fire_time: self.fire.fire_time, tickets: Vec::new(), rows: Vec::new() };
+        let mut reserve = Vec::new();
+        for (key, row) in found {
+            let Some(key) = key else { continue };
+            let ticket = match waiting.remove(&key.encode()) {
+                Some(due) => self.waiting_ticket(due, key, row),
+                None => {
+                    let ticket = self.ticket(key.encode(), key, row);
+                    reserve.push((ticket.entry.key.clone(), ticket.reservation.clone()));
+                    ticket
+                }
+            };
+            mail.tickets.push(ticket);
+        }
+        let record = waiting.into_values().map(|due| {
+            // It no longer matches: whoever changed it has taken care of it.
+            self.waiting_ticket(due, Key::Int(0), no_row()).record(Verdict::Gone)
+        });
+        let record = record.collect();
+        let order: Vec<String> = reserve.iter().map(|(key, _)| key.clone()).collect();
+        let refused = self.step(Step { reserve, record, ..Step::default() }).await?;
+        let refused: Vec<&String> = refused.into_iter().filter_map(|at| order.get(at)).collect();
+        mail.tickets.retain(|ticket| !refused.contains(&&ticket.entry.key));
+        mail.rows = mail.tickets.iter().map(|ticket| ticket.row.clone()).collect();
+        Ok(vec![mail])
+    }
+
+    /// Without a mark: mails of earlier fires that wait, and this fire's.
+    async fn mails_to_send(&mut self) -> Result<Vec<Mail>, BatchError> {
+        let mut mails = Vec::new();
+        let mut own = false;
+        for due in self.take_waiting().await? {
+            own |= due.entry.scope == self.scope.id;
+            let fire_time = DateTime::from_timestamp(due.fire_time, 0).unwrap_or(self.fire.fire_time);
+            let rows = self.all_rows(fire_time).await?;
+            let ticket = self.waiting_ticket(due, Key::Int(0), no_row());
+            if rows.is_empty() {
+                let record = vec![ticket.record(Verdict::Gone)];
+                self.step(Step { record, ..Step::default() }).await?;
+            } else {
+                mails.push(Mail { fire_time, tickets: vec![ticket], rows });
+            }
+        }
+        if own {
+            return Ok(mails);
+        }
+        let rows = self.all_rows(self.fire.fire_time).await?;
+        if rows.is_empty() {
+            return Ok(mails);
+        }
+        let ticket = self.ticket(WHOLE_PAGE.to_owned(), Key::Int(0), no_row());
+        let reserve = vec![(ticket.entry.key.clone(), ticket.reservation.clone())];
+        if self.step(Step { reserve, ..Step::default() }).await?.is_empty() {
+            mails.push(Mail { fire_time: self.fire.fire_time, tickets: vec![ticket], rows });
+        } else {
+            self.problem = Some("the mail of this fire is held or has failed already".to_owned());
+        }
+        Ok(mails)
+    }
+
+    async fn all_rows(&self, fire_time: DateTime<Utc>) -> Result<Vec<Row>, BatchError> {
+        let rows = self.job.source.all(self.max_rows, self.job.moment(fire_time)).await?;
+        Ok(rows.into_iter().map(|(_, row)| row).collect())
+    }
+
+    async fn take_waiting(&self) -> Result<Vec<Due>, BatchError> {
+        let (Scope { id, run, .. }, now) = (&self.scope, self.job.clock.now() + ANY_TIME);
+        Ok(self.job.ledger.take_due(*id, *run, now, self.max_rows as usize).await?)
+    }
+
+    fn ticket(&self, key: String, row_key: Key, row: Row) -> Ticket {
+        Ticket {
+            entry: EntryKey { scope: self.scope.id, key },
+            key: row_key,
+            reservation: self.job.ledger.new_id(),
+            attempts: 0,
+            doubtful: false,
+            fire_time: self.fire.fire_time,
+            lane: Lane::Retry { own: false },
+            row,
+            read_at: Duration::ZERO,
+        }
+    }
+
+    fn waiting_ticket(&self, due: Due, row_key: Key, row: Row) -> Ticket {
+        Ticket {
+            entry: due.entry,
+            reservation: due.reservation,
+            attempts: due.attempts,
+            doubtful: due.doubtful,
+            ..self.ticket(String::new(), row_key, row)
+        }
+    }
+
+    async fn deliver(&self, mail: &Mail, reservation: &str, context: &RunContext) -> Delivered {
+        let row = no_row();
+        let delivery =
+            Delivery { row: &row, reservation, fire_time: mail.fire_time, now: self.job.clock.now() };
+        let rendered = match self.job.action.render_digest(&delivery, &mail.rows) {
+            Ok(rendered) => rendered,
+            Err(reason) => return Delivered::Failed { reason },
+        };
+        let aborted = async {
+            context.abort.cancelled().await;
+            tokio::time::sleep(ABORT_GRACE).await;
+        };
+        tokio::select! {
+            biased;
+            outcome = self.job.action.deliver(&rendered) => outcome,
+            () = aborted => Delivered::Uncertain {
+                reason: "the run had to end while the delivery was under way".to_owned(),
+            },
+        }
+    }
+
+    /// Records what came of a mail, for all its entries in one commit, and marks its rows.
+    async fn settle(&mut self, mail: Mail, outcome: Delivered) -> Result<(), BatchError> {
+        let now = self.job.clock.now();
+        let mut record = Vec::with_capacity(mail.tickets.len());
+        let mut heading = Heading::Sent;
+        for ticket in &mail.tickets {
+            let (verdict, under) = self.job.rules.settle(ticket, outcome.clone(), now);
+            heading = under;
+            record.push(ticket.record(verdict));
+        }
+        // Without a mark nothing but the fire's state tells that the mail went out: one commit for both.
+        let fire = (heading == Heading::Sent && !self.job.rules.marks_sent).then_some(FireState::Done);
+        self.step(Step { record, fire, ..Step::default() }).await?;
+        mail.rows.iter().for_each(|_| self.account.enter(heading));
+        self.problem = match outcome {
+            Delivered::Sent { .. } => self.problem.take(),
+            Delivered::Failed { reason } | Delivered::Halt { reason } => Some(format!("not sent: {reason}")),
+            Delivered::Retry { reason } => Some(format!("not sent, to be tried again: {reason}")),
+            Delivered::Uncertain { reason } => Some(format!("nobody knows whether it was sent: {reason}")),
+        };
+        let failure = match heading {
+            Heading::Sent if self.job.rules.marks_sent => None,
+            Heading::Failed if self.job.rules.marks_failed => self.problem.clone(),
+            _ => return Ok(()),
+        };
+        self.mark(mail, &failure).await
+    }
+
+    async fn mark(&mut self, mail: Mail, failure: &Option<String>) -> Result<(), BatchError> {
+        let row = |ticket: &Ticket| ToMark { key: ticket.key.clone(), failure: failure.clone() };
+        let rows: Vec<ToMark> = mail.tickets.iter().map(row).collect();
+        let marked = self.job.source.mark(rows, self.job.moment(mail.fire_time)).await?;
+        let mut forget = Vec::with_capacity(marked.len());
+        for (ticket, marked) in mail.tickets.into_iter().zip(marked) {
+            match marked {
+                Marked::Stuck => {
+                    self.account.stuck += 1;
+                    self.problem = Some(self.job.source.stuck(&ticket.key));
+                    continue;
+                }
+                Marked::Vanished => {
+                    self.account.take_out(if failure.is_some() { Heading::Failed } else { Heading::Sent });
+                    self.account.enter(Heading::Vanished);
+                    self.account.vanished_after_delivery += u64::from(failure.is_none());
+                }
+                Marked::Done => {}
+            }
+            forget.push(ticket.entry);
+        }
+        self.step(Step { forget, ..Step::default() }).await?;
+        Ok(())
+    }
+
+    async fn step(&self, step: Step) -> Result<Vec<usize>, BatchError> {
+        let Scope { id, run, .. } = self.scope;
+        let now = self.job.clock.now().timestamp_millis();
+        Ok(self.job.ledger.step(Step { scope: id, run, now, ..step }).await?)
+    }
+}
+
+fn no_row() -> Row {
+    Row { columns: [].into(), values: Vec::new() }
+}

@@ -1,0 +1,115 @@
+//! Tickets into deliveries.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::{Deliver, Flow, Lane, STALE, Ticket};
+use crate::action::{Delivery, Outcome};
+
+/// Deliveries under way.
+#[derive(Debug)]
+pub(super) struct Deliveries {
+    tasks: JoinSet<Outcome>,
+    tickets: HashMap<Id, Arc<Ticket>>,
+    end_by: Option<Duration>,
+}
+
+impl Deliveries {
+    pub(super) fn new() -> Self {
+        Self { tasks: JoinSet::new(), tickets: HashMap::new(), end_by: None }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.tickets.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.tickets.is_empty()
+    }
+
+    /// Gives up on what is still under way at `deadline`, monotonic.
+    pub(super) fn end_by(&mut self, deadline: Duration) {
+        self.end_by = Some(deadline);
+    }
+
+    /// How long what is under way may still take, if that is limited.
+    pub(super) fn grace(&self, now: Duration) -> Option<Duration> {
+        self.end_by.filter(|_| !self.is_empty()).map(|end_by| end_by.saturating_sub(now))
+    }
+
+    /// Cuts off what is under way; each is reported as uncertain.
+    pub(super) fn abort(&mut self) {
+        self.end_by = None;
+        self.tasks.abort_all();
+    }
+
+    /// The next that ends; none: nothing is under way.
+    pub(super) async fn next(&mut self) -> Option<(Arc<Ticket>, Outcome)> {
+        let ended = self.tasks.join_next_with_id().await?;
+        self.ended(ended)
+    }
+
+    /// The next that has ended already.
+    pub(super) fn try_next(&mut self) -> Option<(Arc<Ticket>, Outcome)> {
+        let ended = self.tasks.try_join_next_with_id()?;
+        self.ended(ended)
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) -> Option<(Arc<Ticket>, Outcome)> {
+        let (id, outcome) = ended.unwrap_or_else(|error| {
+            let reason = if error.is_cancelled() {
+                "the run had to end while the delivery was under way".to_owned()
+            } else {
+                format!("the delivery panicked: {error}")
+            };
+            (error.id(), Outcome::Uncertain { reason })
+        });
+        Some((self.tickets.remove(&id)?, outcome))
+    }
+}
+
+impl<A: Deliver> Flow<'_, A> {
+    /// Starts what may start. Answers how long the rate makes the next one wait.
+    pub(super) fn start_deliveries(&mut self) -> Option<Duration> {
+        while self.deliveries.len() < self.job.settings.concurrency.max(1) {
+            let read_at = self.ready.front()?.read_at;
+            let now = self.job.clock.monotonic();
+            if now.saturating_sub(read_at) > STALE {
+                self.read_ready_again();
+                return None;
+            }
+            if let Err(wait) = self.pacer.start(now) {
+                return Some(wait);
+            }
+            let ticket = self.ready.pop_front()?;
+            if let Lane::Sweep(position) = &ticket.lane {
+                self.started = position.clone();
+            }
+            self.start(ticket);
+        }
+        None
+    }
+
+    fn start(&mut self, ticket: Ticket) {
+        let ticket = Arc::new(ticket);
+        let action = Arc::clone(&self.job.action);
+        let clock = self.job.clock.clone();
+        let row = Arc::clone(&ticket);
+        let task = self.deliveries.tasks.spawn(async move {
+            let delivery = Delivery {
+                row: &row.row,
+                reservation: &row.reservation,
+                fire_time: row.fire_time,
+                now: clock.now(),
+            };
+            match action.render(&delivery) {
+                Ok(rendered) => action.deliver(&rendered).await,
+                Err(reason) => Outcome::Failed { reason },
+            }
+        });
+        self.deliveries.tickets.insert(task.id(), ticket);
+    }
+}

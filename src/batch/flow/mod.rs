@@ -1,0 +1,352 @@
+//! One run of a batch, from the first page to the account.
+//!
+//! A single task owns all state here; reading, the ledger's writes, marking and the deliveries are
+//! workers that report to it as [`Event`]s. At most one of each kind is under way (deliveries: as many as
+//! `concurrency`), and what gathers meanwhile goes into the next one together: under load the groups grow by
+//! themselves, and a single row never waits for others.
+//!
+//! - `intake`: rows from the source and the retry lane, up to their reservation
+//! - `delivery`: tickets into deliveries
+//! - `settle`: outcomes into the ledger, marks into the source
+
+mod delivery;
+mod intake;
+mod settle;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use self::delivery::Deliveries;
+use self::intake::Intake;
+use self::settle::{PendingMark, PendingStep, Settled};
+use super::account::{Account, Heading};
+use super::deliver::Deliver;
+use super::job::Job;
+use super::pace::Pacer;
+use super::source::{Marked, Moment, Page};
+use super::ticket::{Lane, Position, Ticket, lane_heading, put_back};
+use crate::db::DbError;
+use crate::run::{Fire, Outcome, Row, RunContext, Status, Stream};
+use crate::settings::Pages;
+use crate::store::StoreError;
+use crate::store::ledger::{Due, EntryKey, FireState, Scope, Step, Sweep};
+
+/// A row that was read longer ago is read again before it is delivered.
+const STALE: Duration = Duration::from_secs(30);
+/// How long deliveries under way may take to end when the run must end now.
+const ABORT_GRACE: Duration = Duration::from_secs(3);
+/// Time between two lines of progress.
+const PROGRESS: Duration = Duration::from_secs(10);
+
+/// Why a run ends before its work does.
+#[derive(Clone, Debug)]
+enum Stop {
+    /// The daemon drains.
+    Drain,
+    /// The run must end now.
+    Abort,
+    /// The time that the settings allow is over.
+    TimeLimit,
+    /// Going on would do harm, or is impossible; one line.
+    Failed(String),
+}
+
+/// What a worker reports.
+enum Event {
+    /// A page was read, at this monotonic time, and the rows were counted if that was asked for.
+    Page(Duration, Result<(Page, Option<u64>), DbError>),
+    /// Rows were looked up again, at this monotonic time.
+    Again(Duration, Vec<Ticket>, Result<Vec<Option<Row>>, DbError>),
+    /// Rows of the retry lane were reserved; that many were asked for.
+    Lane(usize, Result<Vec<Due>, StoreError>),
+    /// A step of the ledger is durable.
+    Step(PendingStep, Result<Vec<usize>, StoreError>),
+    /// Marks are durable.
+    Mark(Vec<PendingMark>, Result<Vec<Marked>, DbError>),
+}
+
+/// How a run ended.
+pub(super) struct Ended {
+    /// For the engine.
+    pub(super) outcome: Outcome,
+    /// Nothing is left in the ledger that a later run must settle first.
+    pub(super) clean: bool,
+}
+
+/// A run under way.
+pub(super) struct Flow<'a, A: Deliver> {
+    job: &'a Job<A>,
+    fire: &'a Fire,
+    context: &'a RunContext,
+    pacer: &'a mut Pacer,
+    scope: Scope,
+    began: Duration,
+    reported: Duration,
+    account: Account,
+    stop: Option<Stop>,
+    /// The ledger cannot be written: nothing can be promised any more.
+    broken: Option<String>,
+    workers: JoinSet<Event>,
+    intake: Intake,
+    /// Reserved, durable, not started; in the order of reservation.
+    ready: VecDeque<Ticket>,
+    /// Where the sweep stands if nothing that is ready is started.
+    started: Position,
+    deliveries: Deliveries,
+    /// Outcomes that are not written yet.
+    settled: Vec<Settled>,
+    /// Rows whose mark is to come.
+    to_mark: Vec<PendingMark>,
+    /// Entries that go with the next step.
+    to_forget: Vec<EntryKey>,
+    untaken: u64,
+    /// The ledger is being written.
+    stepping: bool,
+    /// Rows that the ledger is reserving or recording.
+    in_ledger: usize,
+    /// Reserved rows that are looked up again.
+    in_look_up: usize,
+    marking: bool,
+    /// Marks do not work; those to come are left to a later run.
+    unmarkable: bool,
+}
+
+impl<'a, A: Deliver> Flow<'a, A> {
+    pub(super) fn new(
+        job: &'a Job<A>,
+        fire: &'a Fire,
+        context: &'a RunContext,
+        pacer: &'a mut Pacer,
+        scope: Scope,
+    ) -> Self {
+        let began = job.clock.monotonic();
+        let budget = match job.settings.pages {
+            Pages::All => None,
+            Pages::Count(pages) => {
+                let rows = u64::from(pages.get()) * u64::from(job.settings.source.page);
+                Some(rows.saturating_sub(scope.taken))
+            }
+        };
+        let intake = Intake::new(&scope.sweep, budget, job.page());
+        Self {
+            started: intake.taken.clone(),
+            account: Account { remaining: scope.sweep.remaining, ..Account::default() },
+            deliveries: Deliveries::new(),
+            job,
+            fire,
+            context,
+            pacer,
+            scope,
+            began,
+            reported: began,
+            stop: None,
+            broken: None,
+            workers: JoinSet::new(),
+            intake,
+            ready: VecDeque::new(),
+            settled: Vec::new(),
+            to_mark: Vec::new(),
+            to_forget: Vec::new(),
+            untaken: 0,
+            stepping: false,
+            in_ledger: 0,
+            in_look_up: 0,
+            marking: false,
+            unmarkable: false,
+        }
+    }
+
+    /// Runs to the end, whatever the end is.
+    pub(super) async fn run(mut self) -> Ended {
+        loop {
+            let wait = self.launch();
+            if self.broken.is_some() || self.is_over() {
+                break;
+            }
+            self.next(wait).await;
+            self.report();
+        }
+        if self.broken.is_none() {
+            self.close().await;
+        }
+        self.end()
+    }
+
+    /// Starts whatever can start. Answers how long the rate makes the next delivery wait.
+    fn launch(&mut self) -> Option<Duration> {
+        if self.stop.is_some() {
+            self.release();
+        }
+        self.launch_ledger();
+        self.launch_reading();
+        self.launch_mark();
+        self.start_deliveries()
+    }
+
+    /// Waits until something happens, and takes it in.
+    async fn next(&mut self, wait: Option<Duration>) {
+        let stopping = self.stop.is_some();
+        let aborting = matches!(self.stop, Some(Stop::Abort));
+        let limit = self.job.settings.time_limit.filter(|_| !stopping);
+        let limit = limit.map(|limit| (self.began + limit).saturating_sub(self.job.clock.monotonic()));
+        let grace = self.deliveries.grace(self.job.clock.monotonic());
+        tokio::select! {
+            biased;
+            () = self.context.abort.cancelled(), if !aborting => {
+                self.stop = Some(Stop::Abort);
+                self.deliveries.end_by(self.job.clock.monotonic() + ABORT_GRACE);
+            }
+            () = self.context.drain.cancelled(), if !stopping => self.stop = Some(Stop::Drain),
+            () = tokio::time::sleep(limit.unwrap_or_default()), if limit.is_some() => {
+                // A test's clock may stand still while the timer runs.
+                if Some(self.job.clock.monotonic()) >= self.job.settings.time_limit.map(|limit| self.began + limit) {
+                    self.stop = Some(Stop::TimeLimit);
+                }
+            }
+            () = tokio::time::sleep(grace.unwrap_or_default()), if grace.is_some() => self.deliveries.abort(),
+            Some(event) = self.workers.join_next() => match event {
+                Ok(event) => self.take_in(event),
+                Err(error) => self.broken = Some(format!("a worker of the batch died: {error}")),
+            },
+            Some((ticket, outcome)) = self.deliveries.next() => {
+                self.delivered(&ticket, outcome);
+                while let Some((ticket, outcome)) = self.deliveries.try_next() {
+                    self.delivered(&ticket, outcome);
+                }
+            }
+            () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
+        }
+    }
+
+    fn take_in(&mut self, event: Event) {
+        match event {
+            Event::Page(read_at, page) => self.page_read(read_at, page),
+            Event::Again(read_at, tickets, rows) => self.read_again(read_at, tickets, rows),
+            Event::Lane(asked, due) => self.lane_taken(asked, due),
+            Event::Step(step, refused) => self.stepped(step, refused),
+            Event::Mark(rows, marked) => self.marked(rows, marked),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let idle = self.workers.is_empty() && self.deliveries.is_empty() && self.ready.is_empty();
+        let written = self.settled.is_empty() && self.to_forget.is_empty();
+        let marked = self.to_mark.is_empty() || self.unmarkable;
+        idle && written && marked && (self.stop.is_some() || self.intake.is_over())
+    }
+
+    /// Rows that were reserved and never started are known not to be delivered: they go back.
+    fn release(&mut self) {
+        self.intake.discard();
+        if self.ready.is_empty() {
+            return;
+        }
+        let now = self.job.clock.now();
+        for ticket in std::mem::take(&mut self.ready) {
+            match &ticket.lane {
+                Lane::Sweep(_) => {
+                    self.account.selected -= 1;
+                    self.untaken += 1;
+                    self.account.remaining = self.account.remaining.map(|remaining| remaining + 1);
+                    self.to_forget.push(ticket.entry);
+                }
+                Lane::Retry { own } => {
+                    let verdict = put_back(&ticket, "the run was stopped".to_owned(), now);
+                    let heading = own.then(|| lane_heading(ticket.doubtful));
+                    if !own {
+                        self.account.selected -= 1;
+                    }
+                    self.settled.push(Settled { record: ticket.record(verdict), heading, mark: None });
+                }
+            }
+        }
+        self.intake.taken = self.started.clone();
+    }
+
+    /// The last write: where the sweep stands and how the fire does.
+    async fn close(&mut self) {
+        let fire = match &self.stop {
+            None | Some(Stop::TimeLimit) => FireState::Done,
+            Some(Stop::Drain | Stop::Abort) => FireState::Stopped,
+            Some(Stop::Failed(_)) => FireState::Failed,
+        };
+        if self.intake.is_exhausted() {
+            self.account.remaining = Some(0);
+        }
+        let step = Step {
+            scope: self.scope.id,
+            run: self.scope.run,
+            sweep: Some(Sweep { remaining: self.account.remaining, ..self.intake.resting_place() }),
+            fire: Some(fire),
+            now: self.job.clock.now().timestamp_millis(),
+            ..Step::default()
+        };
+        if let Err(error) = self.job.ledger.step(step).await {
+            self.broken = Some(error.to_string());
+        }
+    }
+
+    fn end(mut self) -> Ended {
+        let took = self.took();
+        if self.broken.is_some() {
+            // What has no record is for the next run to settle.
+            let Account { sent, failed, held, retrying, uncertain, vanished, .. } = self.account;
+            let known = sent + failed + held + retrying + uncertain + vanished;
+            self.account.uncertain += self.account.selected.saturating_sub(known);
+        }
+        self.account.pages = self.intake.pages();
+        let line = self.account.to_line(took);
+        let (status, message) = match (self.broken, self.stop, self.account.imbalance()) {
+            (Some(reason), _, _) => (Status::Failed, format!("{reason}; {line}")),
+            (None, _, Some(imbalance)) => (Status::Failed, imbalance),
+            (None, None, None) => (Status::Succeeded, line),
+            (None, Some(Stop::TimeLimit), None) => {
+                (Status::Succeeded, format!("stopped at the time limit; {line}"))
+            }
+            (None, Some(Stop::Drain), None) => {
+                (Status::Interrupted, format!("stopped to resume later; {line}"))
+            }
+            (None, Some(Stop::Abort), None) => (Status::Interrupted, format!("stopped at once; {line}")),
+            (None, Some(Stop::Failed(reason)), None) => (Status::Failed, format!("{reason}; {line}")),
+        };
+        let idle = status == Status::Succeeded && self.account.selected == 0;
+        let clean = status != Status::Failed || (self.to_mark.is_empty() && self.account.stuck == 0);
+        Ended {
+            outcome: Outcome {
+                status,
+                message: Some(message),
+                result: Some(self.account.to_json(took)),
+                idle,
+            },
+            clean,
+        }
+    }
+
+    fn took(&self) -> Duration {
+        self.job.clock.monotonic().saturating_sub(self.began)
+    }
+
+    fn report(&mut self) {
+        let now = self.job.clock.monotonic();
+        if now.saturating_sub(self.reported) >= PROGRESS {
+            self.reported = now;
+            self.context.output.line(Stream::System, self.account.to_line(self.took()));
+        }
+    }
+
+    fn moment(&self) -> Moment {
+        self.job.moment(self.fire.fire_time)
+    }
+
+    fn fail(&mut self, reason: String) {
+        if !matches!(self.stop, Some(Stop::Failed(_))) {
+            self.stop = Some(Stop::Failed(reason));
+        }
+    }
+
+    fn enter(&mut self, heading: Heading) {
+        self.account.enter(heading);
+    }
+}

@@ -1,0 +1,184 @@
+//! Outcomes into the ledger, marks into the source.
+
+use std::sync::Arc;
+
+use super::{
+    DbError, Deliver, EntryKey, Event, Flow, Heading, Marked, Step, Stop, StoreError, Sweep, Ticket,
+};
+use crate::action::Outcome;
+use crate::batch::source::ToMark;
+use crate::store::ledger::{Record, Verdict};
+
+/// Rows a mark's transaction has at most.
+const MARK_GROUP: usize = 1000;
+/// Rows that wait for their mark before it begins, unless nothing else is under way.
+const MARK_WORTH: usize = 128;
+
+/// An outcome on its way to the ledger.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) record: Record,
+    /// Where the row stands in the account from now on; none: it was not this run's after all.
+    pub(super) heading: Option<Heading>,
+    /// The row is to be marked once this is recorded.
+    pub(super) mark: Option<ToMark>,
+}
+
+/// A row on its way to its mark.
+#[derive(Debug)]
+pub(super) struct PendingMark {
+    entry: EntryKey,
+    row: ToMark,
+}
+
+/// A step of the ledger under way.
+#[derive(Debug)]
+pub(super) struct PendingStep {
+    reserving: Vec<Ticket>,
+    settled: Vec<(Option<Heading>, Option<PendingMark>)>,
+}
+
+impl<A: Deliver> Flow<'_, A> {
+    /// A delivery has ended.
+    pub(super) fn delivered(&mut self, ticket: &Arc<Ticket>, outcome: Outcome) {
+        if let Outcome::Halt { reason } = &outcome
+            && self.stop.is_none()
+        {
+            self.stop = Some(Stop::Failed(format!("stopped, nothing more would be delivered: {reason}")));
+        }
+        let (verdict, heading) = self.job.rules.settle(ticket, outcome, self.job.clock.now());
+        let failure = match &verdict {
+            Verdict::Sent { .. } => Some(None),
+            Verdict::Failed { reason } => Some(Some(reason.clone())),
+            _ => None,
+        };
+        let mark = failure.map(|failure| ToMark { key: ticket.key.clone(), failure });
+        self.settled.push(Settled { record: ticket.record(verdict), heading: Some(heading), mark });
+    }
+
+    /// Rows that are reserved, or about to be, and not recorded.
+    fn ahead(&self) -> usize {
+        self.ready.len() + self.deliveries.len() + self.settled.len() + self.in_ledger + self.in_look_up
+    }
+
+    /// Writes what there is to write, and reserves what the window has room for: all in one commit.
+    pub(super) fn launch_ledger(&mut self) {
+        if self.stepping {
+            return;
+        }
+        // Marks that lag far behind would fill the memory.
+        let lagging = self.to_mark.len() > 4 * MARK_GROUP;
+        let room = if lagging { 0 } else { self.job.settings.window.max(1).saturating_sub(self.ahead()) };
+        if self.launch_lane(room) {
+            self.stepping = true;
+            return;
+        }
+        let reserving = self.next_reservations(room);
+        if reserving.is_empty() && self.settled.is_empty() && self.to_forget.is_empty() {
+            return;
+        }
+        let settled = std::mem::take(&mut self.settled);
+        self.stepping = true;
+        self.in_ledger = reserving.len() + settled.len();
+        let moved = !reserving.is_empty() || self.untaken > 0;
+        let remaining = self.account.remaining.map(|left| left.saturating_sub(reserving.len() as u64));
+        let mut step = Step {
+            scope: self.scope.id,
+            run: self.scope.run,
+            reserve: reserving.iter().map(|row| (row.entry.key.clone(), row.reservation.clone())).collect(),
+            record: Vec::with_capacity(settled.len()),
+            forget: std::mem::take(&mut self.to_forget),
+            untaken: std::mem::take(&mut self.untaken),
+            sweep: moved.then(|| Sweep { remaining, ..self.intake.place() }),
+            fire: None,
+            now: self.job.clock.now().timestamp_millis(),
+        };
+        let settled = settled.into_iter().map(|Settled { record, heading, mark }| {
+            let mark = mark.map(|row| PendingMark { entry: record.entry.clone(), row });
+            step.record.push(record);
+            (heading, mark)
+        });
+        let pending = PendingStep { reserving, settled: settled.collect() };
+        let ledger = self.job.ledger.clone();
+        self.workers.spawn(async move { Event::Step(pending, ledger.step(step).await) });
+    }
+
+    /// A step is durable, or the ledger is broken.
+    pub(super) fn stepped(&mut self, step: PendingStep, refused: Result<Vec<usize>, StoreError>) {
+        self.stepping = false;
+        self.in_ledger = 0;
+        let PendingStep { reserving, settled } = step;
+        let refused = match refused {
+            Ok(refused) => refused,
+            Err(error) => {
+                self.broken = Some(error.to_string());
+                return;
+            }
+        };
+        for (heading, mark) in settled {
+            if let Some(heading) = heading {
+                self.enter(heading);
+            }
+            self.to_mark.extend(mark);
+        }
+        let passed = reserving.len() as u64;
+        self.account.remaining = self.account.remaining.map(|left| left.saturating_sub(passed));
+        self.account.selected += passed - refused.len() as u64;
+        self.intake.give_back(refused.len());
+        let mut refused = refused.into_iter().peekable();
+        for (position, ticket) in reserving.into_iter().enumerate() {
+            // The ledger holds the key already: it is passed over.
+            if refused.next_if_eq(&position).is_none() {
+                self.ready.push_back(ticket);
+            }
+        }
+    }
+
+    /// Marks what is recorded, when it is worth a transaction or nothing else is under way.
+    pub(super) fn launch_mark(&mut self) {
+        let quiet = self.deliveries.is_empty() || self.stop.is_some();
+        let due = self.to_mark.len() >= MARK_WORTH || (quiet && !self.to_mark.is_empty());
+        if self.marking || self.unmarkable || !due {
+            return;
+        }
+        self.marking = true;
+        let count = self.to_mark.len().min(MARK_GROUP);
+        let group: Vec<PendingMark> = self.to_mark.drain(..count).collect();
+        let rows = group.iter().map(|pending| pending.row.clone()).collect();
+        let (source, moment) = (self.job.source.clone(), self.moment());
+        self.workers.spawn(async move { Event::Mark(group, source.mark(rows, moment).await) });
+    }
+
+    /// Marks are durable, or were all undone.
+    pub(super) fn marked(&mut self, group: Vec<PendingMark>, marked: Result<Vec<Marked>, DbError>) {
+        self.marking = false;
+        let marked = match marked {
+            Ok(marked) => marked,
+            Err(error) => {
+                self.unmarkable = true;
+                self.to_mark.extend(group);
+                self.fail(format!(
+                    "delivered rows could not be marked, which the next run does first: {error}"
+                ));
+                return;
+            }
+        };
+        for (PendingMark { entry, row }, marked) in group.into_iter().zip(marked) {
+            match marked {
+                Marked::Done => self.to_forget.push(entry),
+                Marked::Vanished => {
+                    let heading = if row.failure.is_some() { Heading::Failed } else { Heading::Sent };
+                    self.account.take_out(heading);
+                    self.account.enter(Heading::Vanished);
+                    self.account.vanished_after_delivery += u64::from(row.failure.is_none());
+                    self.to_forget.push(entry);
+                }
+                Marked::Stuck => {
+                    self.account.stuck += 1;
+                    let reason = self.job.source.stuck(&row.key);
+                    self.fail(reason);
+                }
+            }
+        }
+    }
+}

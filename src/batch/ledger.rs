@@ -1,0 +1,124 @@
+//! The ledger of one batch: the state store's calls, with the batch's id filled in.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+#[cfg(test)]
+use super::tests::Fuse;
+use crate::run::Fire;
+use crate::store::ledger::{BeginRun, Due, EntryKey, OpenFire, Scope, ScopeId, Step, Unmarked};
+use crate::store::{Store, StoreError};
+
+/// The ledger of one batch. Clones share everything.
+#[derive(Clone, Debug)]
+pub(super) struct Ledger {
+    store: Store,
+    batch: String,
+    until_marked: bool,
+    walk_on: bool,
+    ids: Arc<Ids>,
+    #[cfg(test)]
+    pub(super) fuse: Fuse,
+}
+
+/// Reservation ids: random for the process, counted within it.
+#[derive(Debug)]
+struct Ids {
+    prefix: u64,
+    next: AtomicU64,
+}
+
+impl Ledger {
+    /// `until_marked` and `walk_on` as in [`BeginRun`].
+    pub(super) fn new(store: Store, batch: &str, until_marked: bool, walk_on: bool) -> Self {
+        let (_, prefix) = Uuid::new_v4().as_u64_pair();
+        Self {
+            store,
+            batch: batch.to_owned(),
+            until_marked,
+            walk_on,
+            ids: Arc::new(Ids { prefix, next: AtomicU64::new(1) }),
+            #[cfg(test)]
+            fuse: Fuse::default(),
+        }
+    }
+
+    /// An id that no other reservation has, ever: it becomes the `Message-ID`.
+    pub(super) fn new_id(&self) -> String {
+        format!("{:016x}-{:x}", self.ids.prefix, self.ids.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(super) async fn begin(&self, fire: &Fire) -> Result<Scope, StoreError> {
+        self.burn()?;
+        let begin = BeginRun {
+            batch: self.batch.clone(),
+            until_marked: self.until_marked,
+            walk_on: self.walk_on,
+            trigger: fire.full_name(),
+            fire_time: fire.fire_time.timestamp(),
+            reason: fire.reason,
+        };
+        self.store.begin_batch_run(begin).await
+    }
+
+    pub(super) async fn step(&self, step: Step) -> Result<Vec<usize>, StoreError> {
+        self.burn()?;
+        self.store.batch_step(step).await
+    }
+
+    pub(super) async fn take_due(
+        &self,
+        scope: ScopeId,
+        run: i64,
+        now: DateTime<Utc>,
+        limit: usize,
+    ) -> Result<Vec<Due>, StoreError> {
+        self.burn()?;
+        self.store.take_due(self.batch.clone(), scope, run, now.timestamp_millis(), limit).await
+    }
+
+    pub(super) async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
+        let due = self.store.next_due(self.batch.clone()).await?;
+        Ok(due.and_then(DateTime::from_timestamp_millis))
+    }
+
+    pub(super) async fn unmarked(
+        &self,
+        after: Option<EntryKey>,
+        limit: usize,
+    ) -> Result<Vec<Unmarked>, StoreError> {
+        self.store.unmarked(self.batch.clone(), after, limit).await
+    }
+
+    pub(super) async fn settle_unrecorded(
+        &self,
+        resend: bool,
+        now: DateTime<Utc>,
+    ) -> Result<u64, StoreError> {
+        self.burn()?;
+        self.store.settle_unrecorded(self.batch.clone(), resend, now.timestamp_millis()).await
+    }
+
+    pub(super) async fn forget(&self, entries: Vec<EntryKey>) -> Result<(), StoreError> {
+        self.burn()?;
+        self.store.forget(entries).await
+    }
+
+    pub(super) async fn open_fires(&self) -> Result<Vec<OpenFire>, StoreError> {
+        self.store.open_fires(self.batch.clone()).await
+    }
+
+    #[cfg(test)]
+    fn burn(&self) -> Result<(), StoreError> {
+        if self.fuse.burn() { Ok(()) } else { Err(StoreError::Closed) }
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests cut the power here")]
+    const fn burn(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

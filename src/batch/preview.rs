@@ -1,0 +1,257 @@
+//! What a fire of a batch would do, found without changing a byte.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+use serde_json::{Value, json};
+
+use super::BatchError;
+use super::deliver::Deliver;
+use super::key::Key;
+use super::source::{Look, Moment, Span};
+use crate::action::Delivery;
+use crate::db::sqlite;
+use crate::run::{Fire, Preview, Row};
+use crate::settings::{ActionSettings, BatchSettings, DatabaseSettings, Pages, Rate};
+use crate::store::Reader;
+use crate::store::ledger::Holdings;
+
+/// Keys that are looked up at a time.
+const GROUP: usize = 1000;
+
+/// When a fire happens, and in which zone.
+#[derive(Clone, Copy, Debug)]
+pub struct Occasion<'a> {
+    /// The fire.
+    pub fire: &'a Fire,
+    /// The present.
+    pub now: DateTime<Utc>,
+    /// Of the `_local` parameters.
+    pub timezone: Tz,
+    /// Time between fires, if it is regular.
+    pub interval: Option<Duration>,
+}
+
+/// What a fire would do. The ledger is read as it is; `state` is none when there is no state yet. A database
+/// that does not exist is made in memory, if its settings say how.
+///
+/// Blocks: for one-shot use.
+pub fn preview<A: Deliver>(
+    settings: &BatchSettings,
+    database: &DatabaseSettings,
+    action: &A,
+    state: Option<&Reader>,
+    occasion: Occasion<'_>,
+) -> Preview {
+    let mut preview = Preview { lines: Vec::new(), data: json!({ "batch": settings.id }), problem: None };
+    if let Err(error) = look(settings, database, action, state, occasion, &mut preview) {
+        preview.problem = Some(error.to_string());
+    }
+    preview
+}
+
+fn look<A: Deliver>(
+    settings: &BatchSettings,
+    database: &DatabaseSettings,
+    action: &A,
+    state: Option<&Reader>,
+    occasion: Occasion<'_>,
+    preview: &mut Preview,
+) -> Result<(), BatchError> {
+    let exists = database.path.try_exists().unwrap_or(false);
+    let connection = if exists {
+        sqlite::open_read_only(&database.path)
+            .map_err(|source| crate::db::DbError::Sqlite { path: database.path.clone(), source })?
+    } else {
+        preview.lines.push(format!(
+            "database {} does not exist yet; the first fire makes it",
+            database.path.display()
+        ));
+        sqlite::in_memory(database)?
+    };
+    preview.data["database_exists"] = exists.into();
+    let look = Look::new(settings, connection, &database.path)?;
+    let moment =
+        Moment { fire_time: occasion.fire.fire_time, now: occasion.now, timezone: occasion.timezone };
+    let holdings = match state {
+        Some(state) => {
+            state.holdings(&settings.id, settings.mark.is_some(), occasion.now.timestamp_millis())?
+        }
+        None => Holdings::default(),
+    };
+    match &settings.action {
+        ActionSettings::Mail(_) => {
+            let rows = Rows { settings, look: &look, holdings: &holdings, moment };
+            rows.preview(action, occasion.interval, preview)
+        }
+        ActionSettings::Digest { max_rows, .. } => {
+            let rows = look.all(*max_rows, &moment)?;
+            let rows = rows
+                .into_iter()
+                .filter(|(key, _)| key.as_ref().is_none_or(|key| !holdings.keys.contains(&key.encode())));
+            digest(action, &moment, &rows.map(|(_, row)| row).collect::<Vec<_>>(), preview);
+            Ok(())
+        }
+    }
+}
+
+fn digest<A: Deliver>(action: &A, moment: &Moment, rows: &[Row], preview: &mut Preview) {
+    preview.data["deliverable"] = rows.len().into();
+    preview.data["mails"] = usize::from(!rows.is_empty()).into();
+    if rows.is_empty() {
+        preview.lines.push("no rows: nothing would be sent".to_owned());
+        return;
+    }
+    preview.lines.push(format!("one mail with {}", counted(rows.len() as u64, "row")));
+    let row = Row { columns: [].into(), values: Vec::new() };
+    let delivery =
+        Delivery { row: &row, reservation: "preview", fire_time: moment.fire_time, now: moment.now };
+    show(action, action.render_digest(&delivery, rows), preview);
+}
+
+fn show<A: Deliver>(action: &A, rendered: Result<A::Rendered, String>, preview: &mut Preview) {
+    match rendered {
+        Ok(rendered) => {
+            let shown = action.show(&rendered);
+            preview.data["first"] = shown.clone().into();
+            preview.lines.push("the first:".to_owned());
+            preview.lines.extend(shown.into_iter().map(|line| format!("  {line}").trim_end().to_owned()));
+        }
+        Err(reason) => {
+            preview.problem = Some(format!("the first row would fail: {reason}"));
+            preview.data["first"] = Value::Null;
+        }
+    }
+}
+
+/// The rows of a batch that delivers each on its own.
+struct Rows<'a> {
+    settings: &'a BatchSettings,
+    look: &'a Look,
+    holdings: &'a Holdings,
+    moment: Moment,
+}
+
+impl Rows<'_> {
+    fn preview<A: Deliver>(
+        &self,
+        action: &A,
+        interval: Option<Duration>,
+        preview: &mut Preview,
+    ) -> Result<(), BatchError> {
+        let passed_over = self.passed_over()?;
+        let deliverable = self.look.count(&self.moment)?.saturating_sub(passed_over);
+        let page = u64::from(self.settings.source.page);
+        let pages = deliverable.div_ceil(page);
+        let fires = match self.settings.pages {
+            Pages::All => u64::from(pages > 0),
+            Pages::Count(count) => pages.div_ceil(u64::from(count.get())),
+        };
+        let estimate = estimate(deliverable, fires, self.settings.rate, interval);
+        let data = json!({
+            "deliverable": deliverable,
+            "passed_over": passed_over,
+            "retries_due": self.holdings.due.len(),
+            "pages": pages,
+            "fires": fires,
+            "estimated_seconds": estimate.map(|estimate| estimate.as_secs()),
+        });
+        if let (Some(all), Value::Object(more)) = (preview.data.as_object_mut(), data) {
+            all.extend(more);
+        }
+        preview.lines.push(format!(
+            "{} deliverable, {} of {page} at most, in {}",
+            counted(deliverable, "row"),
+            counted(pages, "page"),
+            counted(fires, "fire")
+        ));
+        if passed_over > 0 {
+            preview.lines.push(format!(
+                "{} more passed over: held, failed or waiting in the ledger",
+                counted(passed_over, "row")
+            ));
+        }
+        if let Some(estimate) = estimate {
+            preview.lines.push(format!("about {}", in_words(estimate)));
+        }
+        match self.first()? {
+            None => preview.lines.push("nothing would be sent".to_owned()),
+            Some(row) => {
+                let Moment { fire_time, now, .. } = self.moment;
+                let delivery = Delivery { row: &row, reservation: "preview", fire_time, now };
+                show(action, action.render(&delivery), preview);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows that match and that the ledger holds back.
+    fn passed_over(&self) -> Result<u64, BatchError> {
+        let mut count = 0;
+        for group in self.holdings.keys.chunks(GROUP) {
+            let keys: Vec<Key> = group.iter().filter_map(|key| Key::decode(key)).collect();
+            count += self.look.again(&keys, &self.moment)?.iter().flatten().count() as u64;
+        }
+        Ok(count)
+    }
+
+    /// The row that would be delivered first.
+    fn first(&self) -> Result<Option<Row>, BatchError> {
+        let due: Vec<Key> = self.holdings.due.iter().take(GROUP).filter_map(|key| Key::decode(key)).collect();
+        if let Some(row) = self.look.again(&due, &self.moment)?.into_iter().flatten().next() {
+            return Ok(Some(row));
+        }
+        let held: HashSet<&str> = self.holdings.keys.iter().map(String::as_str).collect();
+        let cursor = self.holdings.sweep.cursor.as_deref().and_then(Key::decode);
+        let spans = match cursor {
+            Some(cursor) => vec![
+                Span { after: Some(cursor.clone()), until: None },
+                Span { after: None, until: Some(cursor) },
+            ],
+            None => vec![Span::default()],
+        };
+        for mut span in spans {
+            loop {
+                let page = self.look.page(&span, GROUP, &self.moment)?;
+                span.after = page.rows.last().map(|row| row.key.clone()).or(span.after);
+                let free = page.rows.into_iter().find(|row| !held.contains(row.key.encode().as_str()));
+                if free.is_some() || !page.more {
+                    if free.is_some() {
+                        return Ok(free.map(|row| row.row));
+                    }
+                    break;
+                }
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// How long all deliverable rows take: by the rate within a fire, by the fires' rhythm between them.
+fn estimate(rows: u64, fires: u64, rate: Option<Rate>, interval: Option<Duration>) -> Option<Duration> {
+    let paced = rate.map(|rate| rate.per.mul_f64(rows as f64 / f64::from(rate.count.get())));
+    let waits = u32::try_from(fires.saturating_sub(1)).unwrap_or(u32::MAX);
+    let rhythm = interval.filter(|_| waits > 0).map(|interval| interval.saturating_mul(waits));
+    match (paced, rhythm) {
+        (Some(paced), Some(rhythm)) => Some(paced.max(rhythm)),
+        (paced, rhythm) => paced.or(rhythm),
+    }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+/// `1 h 5 min`, `20 s`.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs().max(1);
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
