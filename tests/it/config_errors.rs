@@ -405,3 +405,57 @@ fn list_shows_every_trigger() {
     project.write("config.json", "{");
     project.gulou(&["list"]).expect_code(3);
 }
+
+/// Each table of `docs/configuration.md` has all the keys of its object and no others, by asking the program: an
+/// unknown key is answered with the known ones.
+#[test]
+fn the_documentation_has_every_key() {
+    let text = std::fs::read_to_string(crate::support::repository().join("docs/configuration.md")).unwrap();
+    let documented = |heading: &str| {
+        let section = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}")).1;
+        let section = section.split("\n#").next().unwrap();
+        let rows = section.lines().filter(|line| line.starts_with("| `"));
+        let cells = rows.map(|line| line.split(" | ").next().unwrap());
+        let mut keys: Vec<String> =
+            cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).map(str::to_owned).collect();
+        keys.sort();
+        keys
+    };
+    let known = |report: &Value, path: &str| {
+        let error = report["errors"].as_array().unwrap().iter().find(|error| error["path"] == path);
+        let help = error.unwrap_or_else(|| panic!("{path}: {report:#}"))["help"].as_str().unwrap();
+        let mut keys: Vec<String> =
+            help.strip_prefix("known here: ").unwrap().split(", ").map(str::to_owned).collect();
+        keys.sort();
+        keys
+    };
+    let stranger = "qqqqqqqqqqqqqqqq";
+    let project = Project::empty();
+    let entry = json!({ stranger: 1 });
+    project.write(
+        "config.json",
+        &json!({ stranger: 1, "databases": { "d": entry }, "mail": { "m": entry }, "history": entry })
+            .to_string(),
+    );
+    let batch = json!({ stranger: 1, "source": entry, "mark": entry, "action": { "mail": entry } });
+    for (name, target) in [("f", "function"), ("c", "command"), ("b", "batch")] {
+        let target = json!({ target: if target == "batch" { batch.clone() } else { entry.clone() } });
+        project.function(name, &json!({ "triggers": [entry], "target": target, stranger: 1 }));
+    }
+    let report = check(&project, 3);
+    for (heading, path) in [
+        ("## The daemon config", stranger.to_owned()),
+        ("### `databases.NAME`", format!("databases.d.{stranger}")),
+        ("### `mail.NAME`", format!("mail.m.{stranger}")),
+        ("### `history`", format!("history.{stranger}")),
+        ("### `triggers[]`", format!("triggers[0].{stranger}")),
+        ("### `target.function`", format!("target.function.{stranger}")),
+        ("### `target.command`", format!("target.command.{stranger}")),
+        ("### `target.batch`", format!("target.batch.{stranger}")),
+        ("### `target.batch.source`", format!("target.batch.source.{stranger}")),
+        ("### `target.batch.action.mail`", format!("target.batch.action.mail.{stranger}")),
+        ("### `target.batch.mark`", format!("target.batch.mark.{stranger}")),
+    ] {
+        assert_eq!(documented(heading), known(&report, &path), "{heading}");
+    }
+}
