@@ -57,10 +57,7 @@ impl Child {
         let (stderr, stderr_end) = OutputPipe::new(line_limit, stderr)?;
         let (name, value) = marker.variable();
         command.env(name, value).process_group(0).stdout(stdout_end).stderr(stderr_end);
-        let registrar = registry.clone();
-        // The command goes out of scope with our copies of the user's ends of the pipes.
-        let started = tokio::task::spawn_blocking(move || registrar.spawn(&mut command));
-        let mut inner = started.await.map_err(io::Error::other)??;
+        let mut inner = registry.start(command).await?;
         let pid = inner.id().cast_signed();
         let handle = match Handle::open(pid) {
             Ok(handle) => handle,
@@ -79,7 +76,7 @@ impl Child {
             readers.spawn(async move { pipe.follow().await });
         }
         let since = table::entry(pid).map_or(0, |entry| entry.started);
-        let tree = Tree { leader: pid, since, marker };
+        let tree = Tree { leader: pid, since, marker, census: registry.census.clone() };
         Ok(Self { inner, tree, handle, output, readers, registry: registry.clone() })
     }
 

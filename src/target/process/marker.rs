@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::table;
+use super::table::{self, Entry};
 
 /// The variable. User code should leave it alone; a process that clears it is found as a descendant
 /// or by its process group.
@@ -23,10 +23,9 @@ impl Owner {
     /// This process.
     pub fn this_process() -> Self {
         let pid = rustix::process::getpid().as_raw_nonzero().get();
-        let started = table::entry(pid).map_or(0, |entry| entry.started);
         let namespace = fs::read_link("/proc/self/ns/pid").unwrap_or_default();
         let namespace = namespace.to_string_lossy().chars().filter(char::is_ascii_digit).collect();
-        Self { namespace, pid, started }
+        Self { namespace, pid, started: table::own_start() }
     }
 
     /// What the values of all markers of this owner start with.
@@ -68,9 +67,9 @@ impl Marker {
         (VARIABLE, &self.0)
     }
 
-    /// Whether the process with this number carries the marker.
-    pub fn is_on(&self, pid: i32) -> bool {
-        marker_of(pid).is_some_and(|value| value == self.0)
+    /// Whether the process carries the marker.
+    pub fn is_on(&self, entry: &Entry) -> bool {
+        entry.marker.as_ref() == Some(&self.0)
     }
 }
 

@@ -10,15 +10,21 @@ use rustix::process::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::marker::{Owner, marker_of};
-use super::table;
+use super::marker::Owner;
+use super::table::{self, Census, Entry};
 
 /// Looks at the process table in search of orphans; each look finds what the ones before forked.
 const ORPHAN_ROUNDS: u32 = 100;
 
 /// The children that this process started itself and reaps one by one. All others came by adoption.
 #[derive(Clone, Debug, Default)]
-pub struct Registry(Arc<Mutex<HashSet<i32>>>);
+pub struct Registry {
+    own: Arc<Mutex<HashSet<i32>>>,
+    /// Starting is one after the other anyway; this way it takes one thread, not one a start.
+    turn: Arc<tokio::sync::Mutex<()>>,
+    /// Looks for their descendants.
+    pub(super) census: Census,
+}
 
 impl Registry {
     /// Starts a child and knows it before it can die.
@@ -27,6 +33,14 @@ impl Registry {
         let child = command.spawn()?;
         own.insert(child.id().cast_signed());
         Ok(child)
+    }
+
+    /// The same, off the runtime's threads. The command goes, and with it what it holds open.
+    pub async fn start(&self, mut command: Command) -> io::Result<Child> {
+        let _turn = self.turn.lock().await;
+        let registry = self.clone();
+        let started = tokio::task::spawn_blocking(move || registry.spawn(&mut command));
+        started.await.map_err(io::Error::other)?
     }
 
     /// A child that has been reaped.
@@ -47,7 +61,7 @@ impl Registry {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashSet<i32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.own.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -70,9 +84,8 @@ pub fn end_orphans() -> usize {
     let me = Owner::this_process();
     let mut ended = HashSet::new();
     for _ in 0..ORPHAN_ROUNDS {
-        let orphaned = |pid: i32| marker_of(pid).is_some_and(|value| me.is_orphaned(&value));
-        let living = table::all().into_iter().filter(|entry| !entry.zombie);
-        let orphans: Vec<_> = living.filter(|entry| orphaned(entry.pid)).collect();
+        let orphaned = |entry: &Entry| entry.marker.as_ref().is_some_and(|value| me.is_orphaned(value));
+        let orphans: Vec<_> = table::read(0).into_iter().filter(orphaned).collect();
         if orphans.is_empty() {
             break;
         }

@@ -1,6 +1,12 @@
 //! The process table, as `/proc` shows it (proc(5)).
 
 use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Mutex;
+
+use super::marker::marker_of;
 
 /// One process.
 #[derive(Clone, Debug)]
@@ -14,15 +20,57 @@ pub struct Entry {
     pub started: u64,
     /// The first 15 bytes of the program's name.
     pub name: String,
+    /// The value of its marker, as far as one was looked for.
+    pub marker: Option<String>,
 }
 
-/// All processes. Those that end while the table is read may be missing or present.
-pub fn all() -> Vec<Entry> {
+/// All processes, with the markers of those that started at `since` or later. Those that end while
+/// the table is read may be missing or present.
+pub fn read(since: u64) -> Vec<Entry> {
     let Ok(folder) = fs::read_dir("/proc") else { return Vec::new() };
-    folder.flatten().filter_map(|item| entry(item.file_name().to_str()?.parse().ok()?)).collect()
+    let mut table: Vec<Entry> =
+        folder.flatten().filter_map(|item| entry(item.file_name().to_str()?.parse().ok()?)).collect();
+    for entry in table.iter_mut().filter(|entry| entry.started >= since && !entry.zombie) {
+        entry.marker = marker_of(entry.pid);
+    }
+    table
 }
 
-/// The process with this number, if there is one.
+/// Reads the table once for all who ask at the same time: a thousand runs that end together cost
+/// a few readings, not a thousand.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    asked: Arc<AtomicU64>,
+    last: Arc<Mutex<Taken>>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    /// Whoever asked up to this time, counted in questions, is served by this table.
+    serves: u64,
+    table: Arc<[Entry]>,
+}
+
+impl Census {
+    /// A table that was read after this call began, with the markers of this process's descendants.
+    pub async fn take(&self) -> Arc<[Entry]> {
+        let question = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut last = self.last.lock().await;
+        if last.serves < question {
+            let serves = self.asked.load(Ordering::SeqCst);
+            let reading = tokio::task::spawn_blocking(|| read(own_start()));
+            *last = Taken { serves, table: reading.await.unwrap_or_default().into() };
+        }
+        last.table.clone()
+    }
+}
+
+/// When this process started.
+pub fn own_start() -> u64 {
+    entry(rustix::process::getpid().as_raw_nonzero().get()).map_or(0, |entry| entry.started)
+}
+
+/// The process with this number, if there is one; its marker is not looked for.
 pub fn entry(pid: i32) -> Option<Entry> {
     parse(pid, &String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/stat")).ok()?))
 }
@@ -49,6 +97,7 @@ fn parse(pid: i32, line: &str) -> Option<Entry> {
         zombie: matches!(*fields.first()?, "Z" | "X"),
         started: fields.get(19)?.parse().ok()?,
         name: name.to_owned(),
+        marker: None,
     })
 }
 
@@ -64,9 +113,22 @@ mod tests {
         assert_eq!((entry.started, entry.zombie), (4242, false));
     }
 
+    #[tokio::test]
+    async fn a_census_is_never_older_than_the_question() {
+        let census = Census::default();
+        census.take().await;
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let pid = child.id().cast_signed();
+        let [one, two] = [census.take(), census.take()].map(tokio::spawn);
+        assert!(one.await.unwrap().iter().any(|entry| entry.pid == pid));
+        assert!(two.await.unwrap().iter().any(|entry| entry.pid == pid));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     #[test]
     fn this_process_is_in_the_table() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        assert!(all().iter().any(|entry| entry.pid == pid && !entry.zombie));
+        assert!(read(0).iter().any(|entry| entry.pid == pid && !entry.zombie));
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use super::handle::Handle;
 use super::marker::Marker;
-use super::table::{self, Entry};
+use super::table::{self, Census, Entry};
 
 /// How long a killed process may take to go before it is asked about again; one that hangs in the
 /// kernel (a dead network file system) goes when it can.
@@ -24,10 +24,12 @@ pub struct Tree {
     /// The first process, which leads a group of its own. Must not be reaped before the tree has
     /// ended: as long as it is not, nobody else can get its number.
     pub leader: i32,
-    /// When the leader started; nothing of the tree is older. Spares reading every environment.
+    /// When the leader started; nothing of the tree is older.
     pub since: u64,
     /// What all processes of the tree carry.
     pub marker: Marker,
+    /// Looks for them.
+    pub census: Census,
 }
 
 /// A living process of a tree.
@@ -69,16 +71,13 @@ impl Tree {
     }
 
     async fn living(&self) -> Vec<Victim> {
-        let tree = self.clone();
-        let entries =
-            tokio::task::spawn_blocking(move || tree.members(&table::all())).await.unwrap_or_default();
-        entries.into_iter().filter_map(|entry| Victim::new(&entry)).collect()
+        self.members(&self.census.take().await).into_iter().filter_map(|entry| Victim::new(&entry)).collect()
     }
 
     /// The living processes of `table` that belong to the tree: by marker, by group, or by descent.
     fn members(&self, table: &[Entry]) -> Vec<Entry> {
         let young: Vec<&Entry> = table.iter().filter(|entry| entry.started >= self.since).collect();
-        let belongs = |entry: &Entry| entry.group == self.leader || self.marker.is_on(entry.pid);
+        let belongs = |entry: &Entry| entry.group == self.leader || self.marker.is_on(entry);
         let mut members: HashSet<i32> =
             young.iter().filter(|entry| belongs(entry)).map(|entry| entry.pid).collect();
         loop {
