@@ -15,8 +15,9 @@ use super::{ConfigArg, exit};
 use crate::action::mail::{MailAction, Transport};
 use crate::batch::{self, Occasion};
 use crate::clock::Clock;
-use crate::config::nearest;
+use crate::config::{lints, nearest};
 use crate::run::{Fire, Preview, Reason};
+use crate::schedule::Lint;
 use crate::settings::{
     ActionSettings, BatchSettings, FunctionSettings, Settings, TargetSettings, TriggerSettings,
 };
@@ -49,6 +50,7 @@ struct Look<'a> {
     function: &'a FunctionSettings,
     trigger: &'a TriggerSettings,
     fires: Vec<DateTime<Utc>>,
+    lints: Vec<Lint>,
     /// What the first fire would do; none without a fire.
     preview: Option<Preview>,
 }
@@ -131,7 +133,8 @@ impl<'s> Viewer<'s> {
         let interval = interval(&fires);
         fires.truncate(usize::from(count));
         let preview = fires.first().map(|first| self.preview(function, trigger, *first, interval));
-        Look { function, trigger, fires, preview }
+        let lints = lints(function, trigger, self.now);
+        Look { function, trigger, fires, lints, preview }
     }
 
     fn preview(
@@ -217,6 +220,7 @@ impl Look<'_> {
             let label = if index == 0 { "fires" } else { "" };
             lines.push(format!("  {label:<7}{}", self.times(*time)));
         }
+        lines.extend(self.lints.iter().map(|lint| format!("  lint   {}", lint.en)));
         if let Some(preview) = &self.preview {
             for (index, line) in preview.lines.iter().enumerate() {
                 let label = if index == 0 { "first" } else { "" };
@@ -258,6 +262,7 @@ impl Look<'_> {
             "timezone": zone.name(),
             "enabled": self.trigger.enabled,
             "next": self.fires.iter().map(time).collect::<Vec<_>>(),
+            "lints": self.lints.iter().map(|lint| json!({ "code": lint.code, "message": lint.en })).collect::<Vec<_>>(),
             "first": self.preview.as_ref().map(|preview| &preview.data),
             "lines": self.preview.as_ref().map(|preview| &preview.lines),
             "problem": self.problem(),

@@ -62,6 +62,15 @@ impl<'a> Node<'a> {
         self.report(Severity::Warning, range.start, range.end, message.into(), help.into());
     }
 
+    /// Reports a warning at the value of `key`, if this is an object that has it.
+    pub fn warning_at(&self, key: &str, message: impl Into<String>) {
+        if let Value::Object(object) = self.value
+            && let Some(property) = object.get(key)
+        {
+            Self { value: &property.value, path: self.path_of(key), ..self.clone() }.warning(message, None);
+        }
+    }
+
     /// Reports an error inside this string: `offset` and `length` count characters of its text.
     pub fn error_inside(
         &self,

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::daemon::{DaemonConfig, absolute};
 use super::decode::{Fields, Keys, Node};
+use super::lint::lints;
 use super::{target, trigger};
 use crate::settings::{FunctionSettings, OnInterrupted, Overlap, TargetSettings, TriggerSettings};
 
@@ -59,17 +60,29 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         }
         Some(if word == "rerun" { OnInterrupted::Rerun } else { OnInterrupted::Fail })
     });
-    Some(FunctionSettings {
+    let (nodes, triggers): (Vec<_>, Vec<_>) = triggers.into_iter().unzip();
+    let function = FunctionSettings {
         name: name.to_owned(),
         dir: absolute(dir, ""),
         triggers,
         overlap,
         on_interrupted: on_interrupted.unwrap_or(OnInterrupted::Fail),
         target: target?,
-    })
+    };
+    warn(&function, &nodes, scope);
+    Some(function)
 }
 
-fn triggers(fields: &Fields<'_>, scope: &Scope<'_>) -> Vec<TriggerSettings> {
+/// Says what the schedules may not mean, at their places.
+fn warn(function: &FunctionSettings, nodes: &[Node<'_>], scope: &Scope<'_>) {
+    for (node, trigger) in nodes.iter().zip(&function.triggers) {
+        for lint in lints(function, trigger, scope.now) {
+            node.warning_at("config", lint.en);
+        }
+    }
+}
+
+fn triggers<'a>(fields: &Fields<'a>, scope: &Scope<'_>) -> Vec<(Node<'a>, TriggerSettings)> {
     let Some(nodes) = fields.read("triggers", Node::list) else {
         if fields.get("triggers").is_none() {
             let help = "add `triggers`, or run it by hand with `gulou fire`".to_owned();
@@ -77,16 +90,16 @@ fn triggers(fields: &Fields<'_>, scope: &Scope<'_>) -> Vec<TriggerSettings> {
         }
         return Vec::new();
     };
-    let mut triggers: Vec<TriggerSettings> = Vec::with_capacity(nodes.len());
+    let mut triggers: Vec<(Node<'a>, TriggerSettings)> = Vec::with_capacity(nodes.len());
     for node in nodes {
         let Some(trigger) = trigger::read(&node, scope) else { continue };
-        if triggers.iter().any(|known| known.name == trigger.name) {
+        if triggers.iter().any(|(_, known)| known.name == trigger.name) {
             node.error(
                 format!("there are two triggers called `{}`", trigger.name),
                 "rename one of them".to_owned(),
             );
         } else {
-            triggers.push(trigger);
+            triggers.push((node, trigger));
         }
     }
     triggers

@@ -7,6 +7,7 @@
 //! - `daemon`: the daemon config, its databases and mail transports
 //! - `function`: a function folder; `trigger`: one timer on it; `target`: what it runs
 //! - `batch`, `mail`, `mark`: the parts of a batch
+//! - `lint`: what schedules may not mean
 //! - `units`: durations, rates, names and addresses
 //! - `load`: all files together, and what only all files together can say
 //!
@@ -19,6 +20,7 @@ mod diagnostic;
 mod findings;
 mod function;
 mod json;
+mod lint;
 mod load;
 mod locate;
 mod mail;
@@ -29,4 +31,5 @@ mod units;
 
 pub use decode::nearest;
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use lint::lints;
 pub use load::{Invalid, Loaded, load};

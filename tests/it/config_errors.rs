@@ -270,6 +270,28 @@ fn a_single_time_that_has_passed_is_only_doubted() {
 }
 
 #[test]
+fn a_schedule_that_may_not_be_meant_is_doubted_at_its_place() {
+    let warnings = findings_with("/triggers/0/config", json!("* 30 17 * * FRI *"), 0, "warnings");
+    assert!(
+        warnings.len() == 1 && warnings[0].contains(" triggers[0].config: fires sixty times"),
+        "{warnings:#?}"
+    );
+
+    let project = project();
+    let mut config = batch();
+    config["triggers"][0]["config"] = json!("*/2 * * * * * *");
+    config["target"]["batch"]["rate"] = json!("100/s");
+    project.function("f", &config);
+    let warnings = found(&check(&project, 0), "warnings");
+    assert!(warnings.len() == 1 && warnings[0].contains("a page takes about 10s"), "{warnings:#?}");
+
+    project.write("triggers/f/index.js", "");
+    project.function("f", &json!({ "triggers": [{ "name": "t", "config": "*/5 * * * * * *" }] }));
+    let warnings = found(&check(&project, 0), "warnings");
+    assert!(warnings.len() == 1 && warnings[0].contains("a run may take 20s"), "{warnings:#?}");
+}
+
+#[test]
 fn a_batch_whose_rows_stay_as_they_are_is_doubted() {
     let warnings = findings_with("/target/batch/source/where", json!("active = true"), 0, "warnings");
     assert!(warnings.len() == 1 && warnings[0].contains("a marked row still matches"), "{warnings:#?}");

@@ -67,7 +67,7 @@ fn working_hours_has_a_trigger_for_each_part_of_the_day() {
     let function = &functions()["working-hours"];
     assert_eq!(
         expressions(function),
-        ["*/5 * 9-11 * * MON-FRI *", "*/5 * 14-17 * * MON-FRI *", "0 0 12,18 * * MON-FRI *"]
+        ["*/5 * 9,10,11 * * MON-FRI *", "*/5 * 14,15,16,17 * * MON-FRI *", "0 0 12,18 * * MON-FRI *"]
     );
     assert!(matches!(function.target, TargetSettings::Function(_)));
 }
