@@ -14,6 +14,11 @@ mod layers;
 mod mail_maildir;
 mod mail_message;
 mod mail_smtp;
+mod readme;
+mod scenario_crash;
+mod scenario_drain;
+mod scenario_nonsense;
+mod scenario_samples;
 #[allow(dead_code, unused_imports, reason = "shared by tests that arrive one by one")]
 mod store_runs;
 mod support;
