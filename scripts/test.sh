@@ -61,43 +61,49 @@ fi
 need_component fmt rustfmt
 need_component clippy clippy
 
-say 'cargo fmt'
-cargo fmt --check
+# One failing step does not hide what the others say; any of them fails the whole.
+failed_steps=()
+step() {
+  local name=$1
+  shift
+  say "$name"
+  "$@" || failed_steps+=("$name")
+}
 
-say 'cargo clippy, warnings are errors'
-cargo clippy --locked --all-targets -- -D warnings
-
-say 'cargo doc, warnings are errors'
-RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
-
+step 'cargo fmt' cargo fmt --check
+step 'cargo clippy, warnings are errors' cargo clippy --locked --all-targets -- -D warnings
+step 'cargo doc, warnings are errors' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 if cargo deny --version >/dev/null 2>&1; then
-  say 'cargo deny'
-  cargo deny --locked check
+  step 'cargo deny' cargo deny --locked check
 else
   left_out+=('cargo deny: not installed (cargo install --locked cargo-deny)')
 fi
 
-say 'tests'
+run_tests() {
+  if [ "$quick" = no ]; then
+    cargo test --locked --no-fail-fast
+  else
+    # These names belong to tests that start smtp-sink or Node.js.
+    cargo test --locked --no-fail-fast -- --skip scenario_ --skip smtp_sink --skip nodejs
+  fi
+}
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-status=0
-if [ "$quick" = no ]; then
-  cargo test --locked --no-fail-fast 2>&1 | tee "$log" || status=$?
-else
-  # These names belong to tests that start smtp-sink or Node.js.
-  cargo test --locked --no-fail-fast -- \
-    --skip scenario_ --skip smtp_sink --skip nodejs 2>&1 | tee "$log" || status=$?
-fi
+logged_tests() { run_tests 2>&1 | tee "$log"; }
+step 'tests' logged_tests
 
 say 'summary'
 for item in "${left_out[@]+"${left_out[@]}"}"; do
   echo "did not run: $item"
 done
+for item in "${failed_steps[@]+"${failed_steps[@]}"}"; do
+  echo "failed: $item"
+done
 awk '
   /^test result:/ { passed += $4; failed += $6; ignored += $8 }
   END {
-    if (!NR || passed + failed == 0) print "no test ran: see above why"
+    if (passed + failed == 0) print "no test ran: see above why"
     if (ignored) print "did not run: " ignored " tests marked #[ignore]"
     printf "%d passed, %d failed\n", passed, failed
   }' "$log"
-exit "$status"
+[ ${#failed_steps[@]} -eq 0 ]
