@@ -1,46 +1,66 @@
-//! `kill -9` in the middle of a mailing over SMTP, again and again: the mail server, the table and
-//! the ledger must agree on every row afterwards.
+//! `kill -9` in the middle of a mailing, again and again: who got mail, what the table says and what
+//! the ledger holds must agree on every row afterwards.
 //!
 //! `GULOU_TORTURE_ROWS`, `GULOU_TORTURE_KILLS` and `GULOU_TORTURE_SEED` make it as large as one likes;
 //! `scripts/torture.sh` sets them. The seed picks the moments of the kills.
 
+use std::fs;
+use std::path::PathBuf;
+
+use mail_parser::MessageParser;
 use serde_json::json;
 
 use crate::support::mailing::Mailing;
 use crate::support::promise::{Ordeal, judge};
-use crate::support::{SmtpSink, eventually};
+use crate::support::{Delivered, SmtpSink, eventually};
 
 /// Small, so that a window is a small part of the table.
 const WINDOW: u32 = 64;
 
 #[test]
 fn killed_mailing_that_holds_doubtful_rows_repeats_none() {
-    survive("hold");
+    let size = Size::from_env();
+    let sink = SmtpSink::start();
+    let mailing = Mailing::new(&sink, size.rows, &settings("hold"));
+    survive(&mailing, &Post::Smtp(sink), size, "hold");
 }
 
 #[test]
 fn killed_mailing_that_resends_doubtful_rows_leaves_none_out() {
-    survive("resend");
+    let size = Size::from_env();
+    let sink = SmtpSink::start();
+    let mailing = Mailing::new(&sink, size.rows, &settings("resend"));
+    survive(&mailing, &Post::Smtp(sink), size, "resend");
 }
 
-fn survive(on_uncertain: &str) {
-    let (rows, kills) = (from_env("ROWS", 2_000), from_env("KILLS", 2));
-    let seed = from_env("SEED", 1);
+#[test]
+fn killed_mailing_into_a_maildir_repeats_none() {
+    // Every mail is synced to the disk, so a large table takes long without finding more.
+    let size = Size::from_env();
+    let size = Size { rows: size.rows.min(10_000), ..size };
+    let mailing = Mailing::to("maildir:outbox", size.rows, &settings("hold"));
+    let maildir = mailing.project().path("outbox/new");
+    survive(&mailing, &Post::Maildir(maildir), size, "hold");
+}
+
+fn settings(on_uncertain: &str) -> serde_json::Value {
+    json!({ "window": WINDOW, "on_uncertain": on_uncertain })
+}
+
+fn survive(mailing: &Mailing, post: &Post, size: Size, on_uncertain: &str) {
+    let Size { rows, kills, seed } = size;
     println!("{on_uncertain}: {rows} rows, {kills} kills, seed {seed}");
     assert!(rows > (kills + 1) * 4 * WINDOW, "too few rows for {kills} kills");
-
-    let sink = SmtpSink::start();
-    let mailing = Mailing::new(&sink, rows, &json!({ "window": WINDOW, "on_uncertain": on_uncertain }));
     let mut random = Random(seed);
     let share = rows / (kills + 1);
     let mut in_the_middle = 0;
     for kill in 0..kills {
         let moment = (share * kill + 1 + random.below(share)) as usize;
         let daemon = mailing.project().serve("config.json");
-        eventually("the mails before the kill", || (sink.mails_so_far() >= moment).then_some(()));
+        eventually("the mails before the kill", || (post.mails_so_far() >= moment).then_some(()));
         daemon.kill();
         let open = mailing.open_rows();
-        println!("kill {}: after {} mails, {open} rows unmarked", kill + 1, sink.mails_so_far());
+        println!("kill {}: after {} mails, {open} rows unmarked", kill + 1, post.mails_so_far());
         in_the_middle += u32::from(open > 0);
     }
     assert!(in_the_middle > 0, "no kill came before the end: nothing was tested");
@@ -50,7 +70,7 @@ fn survive(on_uncertain: &str) {
     let (code, log) = daemon.stop();
     assert_eq!(code, Some(0), "the drain failed:\n{log}");
 
-    let delivered = sink.delivered();
+    let delivered = post.delivered();
     let repeated_ids = delivered.message_ids.values().filter(|count| **count > 1).count();
     let ordeal = Ordeal { resend: on_uncertain == "resend", window: WINDOW, kills };
     match judge(&mailing.testimony(delivered), ordeal) {
@@ -64,6 +84,52 @@ fn survive(on_uncertain: &str) {
             breaches.len(),
             breaches.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
         ),
+    }
+}
+
+/// Where the mails arrive.
+enum Post {
+    Smtp(SmtpSink),
+    /// Its folder `new`.
+    Maildir(PathBuf),
+}
+
+impl Post {
+    fn mails_so_far(&self) -> usize {
+        match self {
+            Self::Smtp(sink) => sink.mails_so_far(),
+            Self::Maildir(new) => fs::read_dir(new).map_or(0, Iterator::count),
+        }
+    }
+
+    fn delivered(&self) -> Delivered {
+        let new = match self {
+            Self::Smtp(sink) => return sink.delivered(),
+            Self::Maildir(new) => new,
+        };
+        let mut delivered = Delivered::default();
+        for entry in fs::read_dir(new).unwrap() {
+            let bytes = fs::read(entry.unwrap().path()).unwrap();
+            let mail = MessageParser::default().parse(&bytes).unwrap();
+            let to = mail.to().unwrap().first().unwrap().address().unwrap().to_owned();
+            *delivered.recipients.entry(to).or_default() += 1;
+            *delivered.message_ids.entry(mail.message_id().unwrap().to_owned()).or_default() += 1;
+        }
+        delivered
+    }
+}
+
+/// How hard it is made.
+#[derive(Clone, Copy)]
+struct Size {
+    rows: u32,
+    kills: u32,
+    seed: u32,
+}
+
+impl Size {
+    fn from_env() -> Self {
+        Self { rows: from_env("ROWS", 2_000), kills: from_env("KILLS", 2), seed: from_env("SEED", 1) }
     }
 }
 
