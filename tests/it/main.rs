@@ -19,7 +19,6 @@ mod scenario_crash;
 mod scenario_drain;
 mod scenario_nonsense;
 mod scenario_samples;
-#[allow(dead_code, unused_imports, reason = "shared by tests that arrive one by one")]
 mod store_runs;
 mod support;
 mod target_command;
