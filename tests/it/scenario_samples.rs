@@ -62,10 +62,13 @@ fn a_fresh_clone_mails_its_ten_thousand_in_ten_fires() {
     let (code, log) = daemon.stop();
     assert_eq!(code, Some(0), "{log}");
 
+    // A fire that found nothing left may still have been waiting for its turn.
     let runs = history(&project, "mass-mail");
-    assert!(runs.iter().all(|run| run["state"] == "succeeded"), "{runs:#?}");
-    let sent: u64 = runs.iter().map(|run| run["result"]["sent"].as_u64().unwrap()).sum();
-    assert_eq!(sent, u64::from(PEOPLE));
+    let in_state = |state| runs.iter().filter(|run| run["state"] == state).collect::<Vec<_>>();
+    assert!(in_state("failed").is_empty() && in_state("timed-out").is_empty(), "{runs:#?}");
+    let sent: Vec<u64> = runs.iter().filter_map(|run| run["result"]["sent"].as_u64()).collect();
+    assert_eq!(sent.iter().sum::<u64>(), u64::from(PEOPLE), "{sent:?}");
+    let run = in_state("succeeded").pop().unwrap();
 
     let mut recipients: BTreeMap<String, u32> = BTreeMap::new();
     let mut ids: BTreeMap<String, u32> = BTreeMap::new();
@@ -101,8 +104,8 @@ fn a_fresh_clone_mails_its_ten_thousand_in_ten_fires() {
     );
     assert_eq!(ids.len(), PEOPLE as usize, "Message-IDs are not unique");
 
-    let logs = project.gulou(&["logs", "--config", CONFIG, &runs[0]["run"].to_string()]).expect_code(0);
-    assert!(!logs.stdout.is_empty());
+    let logs = project.gulou(&["logs", "--config", CONFIG, &run["run"].to_string()]).expect_code(0);
+    assert!(logs.stdout.contains("1000 sent"), "{}", logs.stdout);
 }
 
 #[test]
@@ -139,5 +142,5 @@ fn without_nodejs_functions_say_so_and_all_else_runs() {
     assert!(message.contains("Node.js") && message.contains("install"), "{message}");
     let (code, log) = daemon.stop();
     assert_eq!(code, Some(0), "{log}");
-    assert!(history(&project, "mass-mail").iter().all(|run| run["state"] == "succeeded"));
+    assert!(history(&project, "mass-mail").iter().all(|run| run["state"] != "failed"));
 }
