@@ -68,7 +68,6 @@ fn a_fresh_clone_mails_its_ten_thousand_in_ten_fires() {
     assert!(in_state("failed").is_empty() && in_state("timed-out").is_empty(), "{runs:#?}");
     let sent: Vec<u64> = runs.iter().filter_map(|run| run["result"]["sent"].as_u64()).collect();
     assert_eq!(sent.iter().sum::<u64>(), u64::from(PEOPLE), "{sent:?}");
-    let run = in_state("succeeded").pop().unwrap();
 
     let mut recipients: BTreeMap<String, u32> = BTreeMap::new();
     let mut ids: BTreeMap<String, u32> = BTreeMap::new();
@@ -103,9 +102,6 @@ fn a_fresh_clone_mails_its_ten_thousand_in_ten_fires() {
         expected.len()
     );
     assert_eq!(ids.len(), PEOPLE as usize, "Message-IDs are not unique");
-
-    let logs = project.gulou(&["logs", "--config", CONFIG, &run["run"].to_string()]).expect_code(0);
-    assert!(logs.stdout.contains("1000 sent"), "{}", logs.stdout);
 }
 
 #[test]
