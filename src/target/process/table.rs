@@ -103,6 +103,8 @@ fn parse(pid: i32, line: &str) -> Option<Entry> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
@@ -117,13 +119,14 @@ mod tests {
     async fn a_census_is_never_older_than_the_question() {
         let census = Census::default();
         census.take().await;
-        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mut child = Command::new("sleep").arg("1000").stdout(Stdio::null()).spawn().unwrap();
         let pid = child.id().cast_signed();
-        let [one, two] = [census.take(), census.take()].map(tokio::spawn);
-        assert!(one.await.unwrap().iter().any(|entry| entry.pid == pid));
-        assert!(two.await.unwrap().iter().any(|entry| entry.pid == pid));
+        // The first is busy with reading while the others ask.
+        let (one, two, three) = tokio::join!(census.take(), census.take(), census.take());
         child.kill().unwrap();
         child.wait().unwrap();
+        assert!([&one, &two, &three].iter().all(|table| table.iter().any(|entry| entry.pid == pid)));
+        assert!(Arc::ptr_eq(&two, &three), "those who ask together are served by one table");
     }
 
     #[test]
