@@ -52,7 +52,8 @@ impl Ledger {
     }
 
     pub(super) async fn begin(&self, fire: &Fire) -> Result<Scope, StoreError> {
-        self.burn()?;
+        #[cfg(test)]
+        self.fuse.burn().await;
         let begin = BeginRun {
             batch: self.batch.clone(),
             until_marked: self.until_marked,
@@ -65,7 +66,8 @@ impl Ledger {
     }
 
     pub(super) async fn step(&self, step: Step) -> Result<Vec<usize>, StoreError> {
-        self.burn()?;
+        #[cfg(test)]
+        self.fuse.burn().await;
         self.store.batch_step(step).await
     }
 
@@ -76,7 +78,8 @@ impl Ledger {
         now: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
-        self.burn()?;
+        #[cfg(test)]
+        self.fuse.burn().await;
         self.store.take_due(self.batch.clone(), scope, run, now.timestamp_millis(), limit).await
     }
 
@@ -98,27 +101,18 @@ impl Ledger {
         resend: bool,
         now: DateTime<Utc>,
     ) -> Result<u64, StoreError> {
-        self.burn()?;
+        #[cfg(test)]
+        self.fuse.burn().await;
         self.store.settle_unrecorded(self.batch.clone(), resend, now.timestamp_millis()).await
     }
 
     pub(super) async fn forget(&self, entries: Vec<EntryKey>) -> Result<(), StoreError> {
-        self.burn()?;
+        #[cfg(test)]
+        self.fuse.burn().await;
         self.store.forget(entries).await
     }
 
     pub(super) async fn open_fires(&self) -> Result<Vec<OpenFire>, StoreError> {
         self.store.open_fires(self.batch.clone()).await
-    }
-
-    #[cfg(test)]
-    fn burn(&self) -> Result<(), StoreError> {
-        if self.fuse.burn() { Ok(()) } else { Err(StoreError::Closed) }
-    }
-
-    #[cfg(not(test))]
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "tests cut the power here")]
-    const fn burn(&self) -> Result<(), StoreError> {
-        Ok(())
     }
 }

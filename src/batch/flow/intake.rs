@@ -21,6 +21,8 @@ struct Unreserved {
     wrapped: bool,
     /// Monotonic.
     read_at: Duration,
+    /// Number of the reading that found it.
+    reading: u64,
 }
 
 /// What is read and not reserved, and how far the pass has got.
@@ -39,6 +41,8 @@ pub(super) struct Intake {
     read_out: bool,
     buffer: VecDeque<Unreserved>,
     reading: bool,
+    /// Readings that were begun.
+    readings: u64,
     /// Rows that the fire may still take; none: any number.
     budget: Option<u64>,
     page: usize,
@@ -61,6 +65,7 @@ impl Intake {
             read_out: false,
             buffer: VecDeque::new(),
             reading: false,
+            readings: 0,
             budget,
             page,
             count: 0,
@@ -79,6 +84,17 @@ impl Intake {
         self.read_out && self.buffer.is_empty()
     }
 
+    /// Number of the newest reading.
+    pub(super) fn newest_reading(&self) -> u64 {
+        self.readings
+    }
+
+    /// Number of the oldest reading of which a row may still be reserved.
+    pub(super) fn oldest_reading(&self) -> u64 {
+        let under_way = if self.reading { self.readings } else { u64::MAX };
+        self.buffer.front().map_or(under_way, |row| row.reading)
+    }
+
     /// Pages that were begun.
     pub(super) fn pages(&self) -> u64 {
         self.count.div_ceil(self.page as u64)
@@ -86,9 +102,23 @@ impl Intake {
 
     /// Forgets rows that are read and not taken. The run takes no more.
     pub(super) fn discard(&mut self) {
-        self.buffer.clear();
-        self.read_out = false;
+        self.drop_buffer();
         self.lane_open = false;
+    }
+
+    /// Forgets rows that the fire's pages have no room for.
+    pub(super) fn drop_surplus(&mut self) {
+        if self.budget == Some(0) {
+            self.drop_buffer();
+        }
+    }
+
+    fn drop_buffer(&mut self) {
+        if !self.buffer.is_empty() {
+            self.buffer.clear();
+            self.read = self.taken.clone();
+            self.read_out = false;
+        }
     }
 
     /// Where the next fire begins.
@@ -156,8 +186,9 @@ impl Intake {
         if let Some(last) = page.rows.last() {
             self.read.cursor = Some(last.key.clone());
         }
-        let wrapped = self.read.wrapped;
-        self.buffer.extend(page.rows.into_iter().map(|row| Unreserved { row, wrapped, read_at }));
+        let (wrapped, reading) = (self.read.wrapped, self.readings);
+        let rows = page.rows.into_iter().map(|row| Unreserved { row, wrapped, read_at, reading });
+        self.buffer.extend(rows);
         if page.more {
             return;
         }
@@ -173,9 +204,7 @@ impl Intake {
     fn drop_stale(&mut self, now: Duration) {
         let stale = |row: &Unreserved| now.saturating_sub(row.read_at) > STALE;
         if !self.reading && self.buffer.front().is_some_and(stale) {
-            self.buffer.clear();
-            self.read = self.taken.clone();
-            self.read_out = false;
+            self.drop_buffer();
         }
     }
 }
@@ -195,6 +224,7 @@ impl<A: Deliver> Flow<'_, A> {
             return;
         }
         intake.reading = true;
+        intake.readings += 1;
         let span = intake.span();
         let sweep_begins = span.after.is_none();
         let limit = intake.page;
@@ -239,7 +269,7 @@ impl<A: Deliver> Flow<'_, A> {
         rows.into_iter().map(|row| self.ticket(row)).collect()
     }
 
-    fn ticket(&mut self, Unreserved { row: Keyed { key, row }, wrapped, read_at }: Unreserved) -> Ticket {
+    fn ticket(&mut self, Unreserved { row: Keyed { key, row }, wrapped, read_at, .. }: Unreserved) -> Ticket {
         self.intake.taken = Position { cursor: Some(key.clone()), wrapped };
         Ticket {
             entry: EntryKey { scope: self.scope.id, key: key.encode() },

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use self::delivery::Deliveries;
 use self::intake::Intake;
-use self::settle::{PendingMark, PendingStep, Settled};
+use self::settle::{Lingering, PendingMark, PendingStep, Settled};
 use super::account::{Account, Heading};
 use super::deliver::Deliver;
 use super::job::Job;
@@ -101,6 +101,7 @@ pub(super) struct Flow<'a, A: Deliver> {
     to_mark: Vec<PendingMark>,
     /// Entries that go with the next step.
     to_forget: Vec<EntryKey>,
+    lingering: VecDeque<Lingering>,
     untaken: u64,
     /// The ledger is being written.
     stepping: bool,
@@ -149,6 +150,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             settled: Vec::new(),
             to_mark: Vec::new(),
             to_forget: Vec::new(),
+            lingering: VecDeque::new(),
             untaken: 0,
             stepping: false,
             in_ledger: 0,
@@ -232,7 +234,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
 
     fn is_over(&self) -> bool {
         let idle = self.workers.is_empty() && self.deliveries.is_empty() && self.ready.is_empty();
-        let written = self.settled.is_empty() && self.to_forget.is_empty();
+        let written = self.settled.is_empty() && self.to_forget.is_empty() && self.lingering.is_empty();
         let marked = self.to_mark.is_empty() || self.unmarkable;
         idle && written && marked && (self.stop.is_some() || self.intake.is_over())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    DbError, Deliver, EntryKey, Event, Flow, Heading, Marked, Step, Stop, StoreError, Sweep, Ticket,
+    DbError, Deliver, EntryKey, Event, Flow, Heading, Lane, Marked, Step, Stop, StoreError, Sweep, Ticket,
 };
 use crate::action::Outcome;
 use crate::batch::source::ToMark;
@@ -21,7 +21,18 @@ pub(super) struct Settled {
     /// Where the row stands in the account from now on; none: it was not this run's after all.
     pub(super) heading: Option<Heading>,
     /// The row is to be marked once this is recorded.
-    pub(super) mark: Option<ToMark>,
+    pub(super) mark: Option<PendingMark>,
+}
+
+/// An entry of the retry lane whose row is marked, and which must still hold the sweep back.
+///
+/// A page that was read before the mark may have the row, as deliverable. Were the entry gone when
+/// that page is reserved, the row would be delivered twice. (Rows of the sweep itself lie behind it.)
+#[derive(Debug)]
+pub(super) struct Lingering {
+    entry: EntryKey,
+    /// Number of the newest reading that may have begun before the mark.
+    until: u64,
 }
 
 /// A row on its way to its mark.
@@ -29,6 +40,7 @@ pub(super) struct Settled {
 pub(super) struct PendingMark {
     entry: EntryKey,
     row: ToMark,
+    from_lane: bool,
 }
 
 /// A step of the ledger under way.
@@ -52,7 +64,11 @@ impl<A: Deliver> Flow<'_, A> {
             Verdict::Failed { reason } => Some(Some(reason.clone())),
             _ => None,
         };
-        let mark = failure.map(|failure| ToMark { key: ticket.key.clone(), failure });
+        let mark = failure.map(|failure| PendingMark {
+            entry: ticket.entry.clone(),
+            row: ToMark { key: ticket.key.clone(), failure },
+            from_lane: matches!(ticket.lane, Lane::Retry { .. }),
+        });
         self.settled.push(Settled { record: ticket.record(verdict), heading: Some(heading), mark });
     }
 
@@ -74,6 +90,8 @@ impl<A: Deliver> Flow<'_, A> {
             return;
         }
         let reserving = self.next_reservations(room);
+        self.intake.drop_surplus();
+        self.let_go();
         if reserving.is_empty() && self.settled.is_empty() && self.to_forget.is_empty() {
             return;
         }
@@ -94,7 +112,6 @@ impl<A: Deliver> Flow<'_, A> {
             now: self.job.clock.now().timestamp_millis(),
         };
         let settled = settled.into_iter().map(|Settled { record, heading, mark }| {
-            let mark = mark.map(|row| PendingMark { entry: record.entry.clone(), row });
             step.record.push(record);
             (heading, mark)
         });
@@ -163,22 +180,36 @@ impl<A: Deliver> Flow<'_, A> {
                 return;
             }
         };
-        for (PendingMark { entry, row }, marked) in group.into_iter().zip(marked) {
+        for (PendingMark { entry, row, from_lane }, marked) in group.into_iter().zip(marked) {
             match marked {
-                Marked::Done => self.to_forget.push(entry),
+                Marked::Done => {}
                 Marked::Vanished => {
                     let heading = if row.failure.is_some() { Heading::Failed } else { Heading::Sent };
                     self.account.take_out(heading);
                     self.account.enter(Heading::Vanished);
                     self.account.vanished_after_delivery += u64::from(row.failure.is_none());
-                    self.to_forget.push(entry);
                 }
                 Marked::Stuck => {
                     self.account.stuck += 1;
                     let reason = self.job.source.stuck(&row.key);
                     self.fail(reason);
+                    continue;
                 }
             }
+            if from_lane {
+                let until = self.intake.newest_reading();
+                self.lingering.push_back(Lingering { entry, until });
+            } else {
+                self.to_forget.push(entry);
+            }
+        }
+    }
+
+    /// Entries of the retry lane that no page can bring back any more go.
+    fn let_go(&mut self) {
+        let oldest = self.intake.oldest_reading();
+        while let Some(Lingering { entry, .. }) = self.lingering.pop_front_if(|last| last.until < oldest) {
+            self.to_forget.push(entry);
         }
     }
 }

@@ -108,9 +108,7 @@ impl Source {
     /// Marks rows in one transaction, durable when this returns. One answer a row.
     pub(super) async fn mark(&self, rows: Vec<ToMark>, moment: Moment) -> Result<Vec<Marked>, DbError> {
         #[cfg(test)]
-        if !self.fuse.burn() {
-            return Err(DbError::Closed);
-        }
+        self.fuse.burn().await;
         self.call(move |connection, queries| sqlite::mark(connection, queries, &rows, &moment)).await
     }
 

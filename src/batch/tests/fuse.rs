@@ -1,11 +1,17 @@
 //! A simulated power cut.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// Cuts the power after a number of durable steps: from then on nothing succeeds.
+use tokio_util::sync::CancellationToken;
+
+/// Cuts the power after a number of steps: from then on nothing is written or delivered.
 #[derive(Clone, Debug)]
-pub(in crate::batch) struct Fuse(Arc<AtomicI64>);
+pub(in crate::batch) struct Fuse {
+    left: Arc<AtomicI64>,
+    blown: CancellationToken,
+}
 
 impl Default for Fuse {
     fn default() -> Self {
@@ -16,16 +22,19 @@ impl Default for Fuse {
 impl Fuse {
     /// Lets `steps` steps through.
     pub(super) fn after(steps: i64) -> Self {
-        Self(Arc::new(AtomicI64::new(steps)))
+        Self { left: Arc::new(AtomicI64::new(steps)), blown: CancellationToken::new() }
     }
 
-    /// True while there is power for one more step.
-    pub(in crate::batch) fn burn(&self) -> bool {
-        self.0.fetch_sub(1, Ordering::SeqCst) > 0
+    /// Takes one step; never returns without power.
+    pub(in crate::batch) async fn burn(&self) {
+        if self.left.fetch_sub(1, Ordering::SeqCst) <= 0 {
+            self.blown.cancel();
+            pending::<()>().await;
+        }
     }
 
-    /// The power was cut.
-    pub(super) fn is_blown(&self) -> bool {
-        self.0.load(Ordering::SeqCst) < 0
+    /// Waits for the power cut.
+    pub(super) async fn blown(&self) {
+        self.blown.cancelled().await;
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -23,7 +23,7 @@ use crate::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, MailSettings, MarkSettings, MarkValue, OnUncertain,
     Pages, Relation, SourceSettings,
 };
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// What the action answers for a row's email; `sent` for any that is not scripted.
 type Script = Box<dyn Fn(&str) -> Answer + Send + Sync>;
@@ -31,10 +31,8 @@ type Script = Box<dyn Fn(&str) -> Answer + Send + Sync>;
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Give(Outcome),
-    /// The templates do not fit the row.
-    Unrenderable,
-    /// The power is cut before the other side is asked; then after it took the row.
-    Hang,
+    /// The other side takes the row and never answers.
+    Silent,
 }
 
 pub(super) fn sent() -> Answer {
@@ -113,10 +111,6 @@ impl Deliver for Recorder {
         let Some(Scalar::Text(email)) = delivery.row.get("email") else {
             return Err("no email".to_owned());
         };
-        let script = self.0.script.lock().unwrap();
-        if let Some(Answer::Unrenderable) = script.as_ref().map(|script| script(email)) {
-            return Err("column \"name\" is NULL".to_owned());
-        }
         Ok(Letter { email: email.clone(), reservation: delivery.reservation.to_owned() })
     }
 
@@ -131,23 +125,20 @@ impl Deliver for Recorder {
 
     async fn deliver(&self, letter: &Letter) -> Outcome {
         let fuse = self.0.fuse.lock().unwrap().clone();
-        if !fuse.burn() {
-            return pending().await;
-        }
+        fuse.burn().await;
         let answer = match &*self.0.script.lock().unwrap() {
             Some(script) => script(&letter.email),
             None => sent(),
         };
-        let hangs = matches!(answer, Answer::Hang);
+        let silent = matches!(answer, Answer::Silent);
         let outcome = match answer {
             Answer::Give(outcome) => outcome,
-            Answer::Unrenderable => unreachable!("refused before"),
-            Answer::Hang => Outcome::Sent { detail: String::new() },
+            Answer::Silent => Outcome::Sent { detail: String::new() },
         };
         if matches!(outcome, Outcome::Sent { .. } | Outcome::Uncertain { .. }) {
             self.0.taken.lock().unwrap().push((letter.email.clone(), letter.reservation.clone()));
         }
-        if hangs {
+        if silent {
             return pending().await;
         }
         tokio::task::yield_now().await;
@@ -176,7 +167,9 @@ pub(super) fn start_of_time() -> DateTime<Utc> {
 impl World {
     /// `rows` users `1@x` and so on, with keys 1 and so on, not sent to.
     pub(super) fn new(rows: u32) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        // Nothing here outlives the process, so no disk need spin for it.
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
         let world = Self {
             settings: settings(),
             post: Arc::default(),
@@ -202,7 +195,7 @@ impl World {
         ));
     }
 
-    fn database(&self) -> PathBuf {
+    pub(super) fn database(&self) -> PathBuf {
         self.dir.path().join("users.db")
     }
 
@@ -246,8 +239,14 @@ impl World {
     }
 
     /// A daemon: the state is locked while it lives.
-    pub(super) fn start(&self) -> Daemon {
-        let store = Store::open(&self.state()).unwrap();
+    pub(super) async fn start(&self) -> Daemon {
+        let store = loop {
+            match Store::open(&self.state()) {
+                // Workers of a run that was cut off are still being dropped.
+                Err(StoreError::Locked { .. }) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
         let database = Database::new(DatabaseSettings { path: self.database(), create_with: None });
         let mut batch = Batch::new(
             &self.settings,
@@ -266,7 +265,7 @@ impl World {
     /// Starts, runs once for a new fire, and stops.
     pub(super) async fn run(&mut self) -> run::Outcome {
         let fire = self.next_fire();
-        self.start().run(&fire).await
+        self.start().await.run(&fire).await
     }
 }
 

@@ -184,7 +184,6 @@ pub(in crate::store) fn step(
     for record in &step.record {
         self::record(connection, epoch, record, step.now)?;
     }
-    forget(connection, &step.forget)?;
     let mut refused = Vec::new();
     let mut insert = connection.prepare_cached(
         "INSERT INTO ledger_entry (scope, key, reservation, state, epoch, run, attempts, at)
@@ -195,6 +194,8 @@ pub(in crate::store) fn step(
             refused.push(position);
         }
     }
+    // Last: what goes now still keeps its key from being reserved in this step.
+    forget(connection, &step.forget)?;
     let taken = (step.reserve.len() - refused.len()) as i64 - signed(step.untaken);
     if taken != 0 {
         connection
