@@ -55,7 +55,9 @@ fn all_user_processes_end_when_the_daemon_is_killed() {
     let pids = files.map(|file| written(&project, &format!("triggers/{file}")));
     assert!(pids.iter().all(|pid| is_alive(pid)));
     daemon.kill();
-    pids.iter().for_each(|pid| gone(pid));
+    for pid in &pids {
+        gone(pid);
+    }
 }
 
 #[test]
@@ -70,8 +72,9 @@ fn what_nobody_could_end_is_ended_by_the_next_daemon() {
     let guard = rustix::process::Pid::from_raw(guard.unwrap().parse().unwrap()).unwrap();
     rustix::process::kill_process(guard, rustix::process::Signal::KILL).unwrap();
     gone(&guard.as_raw_nonzero().to_string());
-    daemon.kill();
     assert!(is_alive(&leader) && is_alive(&escaped));
+    daemon.kill();
+    // Any daemon that starts now ends them, one of another test perhaps a moment before this one.
     let daemon = project.serve("config.json");
     gone(&leader);
     gone(&escaped);
@@ -94,6 +97,17 @@ fn adopted_processes_are_reaped() {
         status.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z"))
     };
     eventually("all dead children to be reaped", || (!children(&parent).iter().any(is_zombie)).then_some(()));
+    let (code, log) = daemon.stop();
+    assert_eq!(code, Some(0), "{log}");
+}
+
+#[test]
+fn what_systemd_tells_the_daemon_stays_with_the_daemon() {
+    let project = project(&[("curious", command("env > new; mv new variables"))]);
+    let daemon = project.serve("config.json");
+    let file = project.path("triggers/curious/variables");
+    let variables = eventually("the variables", || fs::read_to_string(&file).ok());
+    assert!(variables.contains("GULOU_TRIGGER=t") && !variables.contains("NOTIFY_SOCKET"), "{variables}");
     let (code, log) = daemon.stop();
     assert_eq!(code, Some(0), "{log}");
 }

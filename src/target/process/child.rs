@@ -16,6 +16,10 @@ use super::strays::Registry;
 use super::table;
 use super::tree::Tree;
 
+/// What systemd tells the daemon alone; a user program that heeds it would speak for the daemon.
+const SERVICE_MANAGER: [&str; 5] =
+    ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS"];
+
 /// How to start a process, beside the command itself.
 pub struct Spawn {
     /// Program, arguments, folder, variables, standard input.
@@ -55,6 +59,9 @@ impl Child {
         let marker = Marker::new();
         let (stdout, stdout_end) = OutputPipe::new(line_limit, stdout)?;
         let (stderr, stderr_end) = OutputPipe::new(line_limit, stderr)?;
+        for name in SERVICE_MANAGER {
+            command.env_remove(name);
+        }
         let (name, value) = marker.variable();
         command.env(name, value).process_group(0).stdout(stdout_end).stderr(stderr_end);
         let mut inner = registry.start(command).await?;

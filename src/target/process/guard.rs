@@ -24,7 +24,12 @@ impl Guard {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", include_str!("guard.sh"), "guard", &Owner::this_process().entry_prefix()]);
         // A group of its own: what is sent to the daemon's group must not hit its guard.
-        command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .process_group(0)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         Ok(Self { _shell: registry.spawn(&mut command)? })
     }
 }
