@@ -168,8 +168,7 @@ impl Session {
         const STAGES: [Stage; 4] = [Stage::Reset, Stage::Sender, Stage::Recipient, Stage::Data];
         let grouped = self.offers.pipelining;
         if grouped {
-            let sent = self.wire.send(commands.as_bytes()).await;
-            sent.map_err(|error| Stop(lost(&error.into()), After::Stale))?;
+            self.send(commands).await.map_err(|error| Stop(lost(&error), After::Stale))?;
         }
         let stages = STAGES.iter().skip(usize::from(!self.reset_due));
         let mut refusal = None;
@@ -214,12 +213,8 @@ impl Session {
     /// RFC 2920 §3.1: a server that refused the recipient and asks for the body all the same gets
     /// a lone dot; its answer changes nothing.
     async fn empty_body(&mut self) -> After {
-        let answered = match self.wire.send(b".\r\n").await {
-            Ok(()) => self.reply(self.timeouts.answer).await,
-            Err(error) => Err(error.into()),
-        };
         self.reset_due = false;
-        match answered {
+        match self.ask(".\r\n").await {
             Ok(reply) if reply.code != CLOSING => After::Usable,
             _ => After::Broken,
         }
@@ -271,8 +266,14 @@ impl Session {
 
     /// Sends a command and waits for its answer.
     async fn ask(&mut self, command: &str) -> Result<Reply, WireError> {
-        self.wire.send(command.as_bytes()).await?;
+        self.send(command).await?;
         self.answer().await
+    }
+
+    async fn send(&mut self, commands: &str) -> Result<(), WireError> {
+        let sending = self.wire.send(commands.as_bytes());
+        tokio::time::timeout(self.timeouts.command, sending).await.map_err(|_| WireError::Timeout)??;
+        Ok(())
     }
 
     /// Waits for the answer to a command.
