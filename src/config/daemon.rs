@@ -85,6 +85,11 @@ impl DaemonConfig {
         config.database_names = Some(databases.iter().map(|(name, _)| (*name).to_owned()).collect());
         for (name, entry) in databases {
             if let Some(database) = database(&entry, folder) {
+                if database.path == config.state {
+                    let help =
+                        "give one of them a file of its own: the state belongs to Gulou alone".to_owned();
+                    entry.error(format!("the database `{name}` is the state itself"), help);
+                }
                 config.databases.insert(name.to_owned(), database);
             }
         }

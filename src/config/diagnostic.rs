@@ -100,7 +100,9 @@ impl fmt::Display for Diagnostic {
 impl Place {
     /// The line (or the part around the place), what stands under it before the carets, and the carets.
     fn shown(&self) -> (String, String, String) {
-        let characters: Vec<char> = self.text.chars().collect();
+        // Other control characters could steer the terminal.
+        let shown = |c: char| if c.is_control() && c != '\t' { '\u{fffd}' } else { c };
+        let characters: Vec<char> = self.text.chars().map(shown).collect();
         let at = (self.column - 1).min(characters.len());
         let end = (at + self.length).min(characters.len());
         let mut from = 0;

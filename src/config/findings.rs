@@ -31,7 +31,9 @@ impl Findings {
     }
 
     /// Adds one more.
-    pub fn push(&self, diagnostic: Diagnostic) {
+    pub fn push(&self, mut diagnostic: Diagnostic) {
+        diagnostic.message = one_line(&diagnostic.message);
+        diagnostic.help = diagnostic.help.map(|help| one_line(&help));
         self.0.borrow_mut().push(diagnostic);
     }
 
@@ -60,4 +62,10 @@ impl Findings {
         });
         all.into_iter().partition(|found| found.severity == Severity::Error)
     }
+}
+
+/// Messages quote what was written, line ends and all; they are one line, and cannot steer a terminal.
+fn one_line(text: &str) -> String {
+    let written = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(written).collect()
 }

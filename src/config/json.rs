@@ -50,20 +50,25 @@ impl Document {
         }
     }
 
-    /// The place of the bytes `start..end`.
+    /// The place of the bytes `start..end`; what is outside the text or inside a character is moved to its border.
     pub fn place(&self, start: usize, end: usize) -> Place {
-        let start = start.min(self.text.len());
-        let before = &self.text[..start];
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
-        let end = end.clamp(start, line_end);
+        let text = &self.text;
+        let start = floor(text, start);
+        let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let end = floor(text, end.clamp(start, line_end));
         Place {
-            line: 1 + before.matches('\n').count(),
-            column: 1 + self.text[line_start..start].chars().count(),
-            length: self.text[start..end].trim_end_matches('\r').chars().count().max(1),
-            text: self.text[line_start..line_end].trim_end_matches('\r').to_owned(),
+            line: 1 + text[..start].matches('\n').count(),
+            column: 1 + text[line_start..start].chars().count(),
+            length: text[start..end].trim_end_matches('\r').chars().count().max(1),
+            text: text[line_start..line_end].trim_end_matches('\r').to_owned(),
         }
     }
+}
+
+/// The border of a character at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    (0..=at.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
 /// Parses `text`. Comments and commas too many are reported and then passed over, so that the rest of the file
@@ -121,10 +126,7 @@ fn referee(text: &str) -> Option<SyntaxError> {
     let is_control = message.starts_with("control character");
     // serde_json counts columns in bytes, and counts the offending byte, except in front of a control character.
     let line_start: usize = text.split_inclusive('\n').take(error.line() - 1).map(str::len).sum();
-    let mut start = (line_start + error.column().saturating_sub(usize::from(!is_control))).min(text.len());
-    while !text.is_char_boundary(start) {
-        start -= 1;
-    }
+    let start = floor(text, line_start + error.column().saturating_sub(usize::from(!is_control)));
     let found = text[start..].chars().next();
     let end = start + found.map_or(0, char::len_utf8);
     let range = Range::new(start, end);

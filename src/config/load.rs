@@ -195,3 +195,83 @@ fn read_function(dir: &Path, scope: &Scope<'_>, findings: &Findings) -> Option<F
     let value = findings.parse(&document)?;
     function::read(&Node::root(&document, findings, &value), &name, dir, scope)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A daemon config and a function with most of the keys there are.
+    const DAEMON: &str = r#"{ "timezone": "Asia/Shanghai", "databases": { "main": { "url": "sqlite://demo.db" } },
+  "mail": { "outbox": { "url": "smtp://[::1]:25", "from": "鼓楼 <gulou@example.com>" } },
+  "history": { "keep": "1d12h", "keep_runs": 10 }, "max_runs": 1 }"#;
+    const FUNCTION: &str = r#"{ "triggers": [{ "name": "t", "type": "timer", "config": "*/5 * 9-12 * * MON-FRI *",
+    "argument": "\u4e2d文\n", "misfire": "once", "jitter": "5s" }], "overlap": { "queue": 3 },
+  "target": { "batch": { "id": "b", "rate": "500/s", "pages": "all", "window": 9,
+    "source": { "database": "main", "table": "users", "key": "id", "where": "名 = ':x' AND s = 0 AND t < :now" },
+    "action": { "mail": { "via": "outbox", "to": "{{ email }}", "subject": "您好，{{ name }}", "text": "x" } },
+    "mark": { "sent": { "s": 1, "at": ":now" }, "failed": { "e": ":error" } } } } }"#;
+
+    /// `text` with pieces cut out, doubled or replaced, as a careless hand would.
+    fn mangled(text: &'static str) -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            Just(String::new()),
+            "[\\PC\\n]{0,3}",
+            prop::sample::select(vec![
+                "\"", "\\", "{", "}", "[", "]", ",", ":", "，", "：", "“", "//", "/*", "\u{feff}", "null",
+                "NaN", "-", "1e9", "{{", "\\ud800"
+            ])
+            .prop_map(str::to_owned),
+        ];
+        let edits = prop::collection::vec((0..text.len(), 0..12_usize, piece), 1..4);
+        edits.prop_map(move |edits| {
+            let mut text = text.to_owned();
+            for (at, length, piece) in edits {
+                let kept = text.chars().take(at);
+                let rest = text.chars().skip(at + length);
+                text = kept.chain(piece.chars()).chain(rest).collect();
+            }
+            text
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Whatever is written, loading ends, and every place is in the file.
+        #[test]
+        fn nothing_that_is_written_breaks_the_loader(daemon in mangled(DAEMON), function in mangled(FUNCTION)) {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("config.json");
+            let dir = folder.path().join("triggers/f");
+            fs::create_dir_all(&dir).unwrap();
+            fs::write(&file, &daemon).unwrap();
+            fs::write(dir.join("config.json"), &function).unwrap();
+            let now = DateTime::from_timestamp(1_780_000_000, 0).unwrap();
+            let found = match load(&file, now) {
+                Ok(loaded) => loaded.warnings,
+                Err(invalid) => {
+                    prop_assert!(!invalid.errors.is_empty());
+                    invalid.errors.into_iter().chain(invalid.warnings).collect()
+                }
+            };
+            for found in found {
+                let text = if found.file == file { &daemon } else { &function };
+                if let Some(place) = &found.place {
+                    let line = text.split('\n').nth(place.line - 1).map(str::to_owned);
+                    prop_assert!(line.is_some_and(|line| place.column <= line.chars().count() + 1), "{}", found);
+                }
+                prop_assert!(!found.message.contains('\n') && found.to_string().contains("-->"), "{}", found);
+            }
+        }
+
+        /// What this loader takes for JSON is JSON.
+        #[test]
+        fn only_json_is_taken_for_json(text in mangled(FUNCTION)) {
+            let (value, errors) = super::super::json::parse(&text);
+            let is_json = serde_json::from_str::<serde_json::Value>(&text).is_ok();
+            prop_assert_eq!(value.is_some() && errors.is_empty(), is_json, "{}", text);
+        }
+    }
+}

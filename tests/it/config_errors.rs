@@ -196,6 +196,18 @@ fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
 }
 
 #[test]
+fn the_state_is_no_database_of_the_user() {
+    let project = Project::new(&json!({
+        "state": "sqlite://x.db", "databases": { "main": { "url": "sqlite://./x.db" } }
+    }));
+    let errors = found(&check(&project, 3), "errors");
+    assert!(
+        errors.len() == 1 && errors[0].contains("the database `main` is the state itself"),
+        "{errors:#?}"
+    );
+}
+
+#[test]
 fn references_must_exist() {
     refused(
         "/target/batch/source/database",
