@@ -101,6 +101,17 @@ impl Account {
         account
     }
 
+    /// A run's message, one line: what stopped it, and how far it had got.
+    pub(super) fn message(&self, note: Option<&str>, took: Duration) -> String {
+        // Databases quote statements, which may have several lines.
+        let note = note.map(|note| note.split_whitespace().collect::<Vec<_>>().join(" "));
+        match note {
+            Some(note) if self.selected == 0 => note,
+            Some(note) => format!("{note}; {}", self.to_line(took)),
+            None => self.to_line(took),
+        }
+    }
+
     /// For people: `1000 sent, 2 failed in 1.2 s (833/s), 9000 remaining`.
     pub(super) fn to_line(&self, took: Duration) -> String {
         if self.selected == 0 {
@@ -113,19 +124,14 @@ impl Account {
             (self.uncertain, "uncertain"),
             (self.vanished, "vanished"),
         ];
-        let mut line = format!("{} sent", self.sent);
-        for (count, name) in headings.into_iter().filter(|(count, _)| *count > 0) {
-            line.push_str(&format!(", {count} {name}"));
-        }
-        line.push_str(&format!(" in {:.1} s", took.as_secs_f64()));
-        let rate = self.rate(took);
-        if rate >= 1.0 {
-            line.push_str(&format!(" ({rate:.0}/s)"));
-        }
-        if let Some(remaining) = self.remaining {
-            line.push_str(&format!(", {remaining} remaining"));
-        }
-        line
+        let mut counts = vec![format!("{} sent", self.sent)];
+        let others = headings.into_iter().filter(|(count, _)| *count > 0);
+        counts.extend(others.map(|(count, name)| format!("{count} {name}")));
+        let counts = counts.join(", ");
+        let rate = Some(self.rate(took)).filter(|rate| *rate >= 1.0);
+        let rate = rate.map(|rate| format!(" ({rate:.0}/s)")).unwrap_or_default();
+        let remaining = self.remaining.map(|count| format!(", {count} remaining")).unwrap_or_default();
+        format!("{counts} in {:.1} s{rate}{remaining}", took.as_secs_f64())
     }
 
     /// Rows a second that got a final answer, to a tenth.
@@ -134,7 +140,9 @@ impl Account {
         if seconds < 0.001 {
             return 0.0;
         }
-        ((self.sent + self.failed) as f64 / seconds * 10.0).round() / 10.0
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rows = (self.sent + self.failed) as f64;
+        (rows / seconds * 10.0).round() / 10.0
     }
 }
 

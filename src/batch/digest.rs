@@ -46,13 +46,12 @@ pub(super) async fn run<A: Deliver>(
     let result = run.go(context).await;
     let took = job.clock.monotonic().saturating_sub(began);
     let account = run.account;
-    let line = account.to_line(took);
-    let (status, message) = match (result, run.problem, account.imbalance()) {
-        (Err(error), _, _) => (Status::Failed, format!("{error}; {line}")),
-        (Ok(()), _, Some(imbalance)) => (Status::Failed, imbalance),
-        (Ok(()), Some(problem), None) => (Status::Failed, format!("{problem}; {line}")),
-        (Ok(()), None, None) => (Status::Succeeded, line),
+    let (status, note) = match (result, run.problem, account.imbalance()) {
+        (Err(error), _, _) => (Status::Failed, Some(error.to_string())),
+        (Ok(()), _, Some(problem)) | (Ok(()), Some(problem), None) => (Status::Failed, Some(problem)),
+        (Ok(()), None, None) => (Status::Succeeded, None),
     };
+    let message = account.message(note.as_deref(), took);
     let idle = status == Status::Succeeded && account.selected == 0;
     let outcome = Outcome { status, message: Some(message), result: Some(account.to_json(took)), idle };
     Ended { outcome, clean: status == Status::Succeeded }
@@ -96,15 +95,13 @@ impl<A: Deliver> Run<'_, A> {
         let mut reserve = Vec::new();
         for (key, row) in found {
             let Some(key) = key else { continue };
-            let ticket = match waiting.remove(&key.encode()) {
-                Some(due) => self.waiting_ticket(due, key, row),
-                None => {
-                    let ticket = self.ticket(key.encode(), key, row);
-                    reserve.push((ticket.entry.key.clone(), ticket.reservation.clone()));
-                    ticket
-                }
-            };
-            mail.tickets.push(ticket);
+            if let Some(due) = waiting.remove(&key.encode()) {
+                mail.tickets.push(self.waiting_ticket(due, key, row));
+            } else {
+                let ticket = self.ticket(key.encode(), key, row);
+                reserve.push((ticket.entry.key.clone(), ticket.reservation.clone()));
+                mail.tickets.push(ticket);
+            }
         }
         let record = waiting.into_values().map(|due| {
             // It no longer matches: whoever changed it has taken care of it.
@@ -232,11 +229,11 @@ impl<A: Deliver> Run<'_, A> {
             Heading::Failed if self.job.rules.marks_failed => self.problem.clone(),
             _ => return Ok(()),
         };
-        self.mark(mail, &failure).await
+        self.mark(mail, failure.as_deref()).await
     }
 
-    async fn mark(&mut self, mail: Mail, failure: &Option<String>) -> Result<(), BatchError> {
-        let row = |ticket: &Ticket| ToMark { key: ticket.key.clone(), failure: failure.clone() };
+    async fn mark(&mut self, mail: Mail, failure: Option<&str>) -> Result<(), BatchError> {
+        let row = |ticket: &Ticket| ToMark { key: ticket.key.clone(), failure: failure.map(str::to_owned) };
         let rows: Vec<ToMark> = mail.tickets.iter().map(row).collect();
         let marked = self.job.source.mark(rows, self.job.moment(mail.fire_time)).await?;
         let mut forget = Vec::with_capacity(marked.len());

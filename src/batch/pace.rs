@@ -26,8 +26,8 @@ impl Pacer {
         if self.interval.is_zero() {
             return Ok(());
         }
-        if now < self.next {
-            return Err(self.next - now);
+        if let Some(wait) = self.next.checked_sub(now).filter(|wait| !wait.is_zero()) {
+            return Err(wait);
         }
         self.next = self.next.max(now.saturating_sub(SLACK)) + self.interval;
         Ok(())
@@ -74,7 +74,7 @@ mod tests {
         let mut pacer = pacer(60, Duration::from_secs(60));
         assert_eq!(pacer.start(SECOND), Ok(()));
         assert!(pacer.start(SECOND + SECOND / 2).is_err());
-        let almost_a_second = 101 * SECOND - 2 * SLACK;
+        let almost_a_second = (101 * SECOND).saturating_sub(2 * SLACK);
         assert_eq!(starts(&mut pacer, 100 * SECOND, almost_a_second, Duration::from_millis(10)), 1);
     }
 

@@ -231,7 +231,10 @@ impl Rows<'_> {
 
 /// How long all deliverable rows take: by the rate within a fire, by the fires' rhythm between them.
 fn estimate(rows: u64, fires: u64, rate: Option<Rate>, interval: Option<Duration>) -> Option<Duration> {
-    let paced = rate.map(|rate| rate.per.mul_f64(rows as f64 / f64::from(rate.count.get())));
+    let paced = rate.map(|rate| {
+        let rows = u32::try_from(rows).unwrap_or(u32::MAX);
+        rate.per.mul_f64(f64::from(rows) / f64::from(rate.count.get()))
+    });
     let waits = u32::try_from(fires.saturating_sub(1)).unwrap_or(u32::MAX);
     let rhythm = interval.filter(|_| waits > 0).map(|interval| interval.saturating_mul(waits));
     match (paced, rhythm) {

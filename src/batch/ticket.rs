@@ -79,7 +79,7 @@ impl Rules {
     }
 
     /// What the ledger keeps of an outcome, and where the row stands in the account.
-    pub(super) fn settle(&self, ticket: &Ticket, outcome: Outcome, now: DateTime<Utc>) -> (Verdict, Heading) {
+    pub(super) fn settle(self, ticket: &Ticket, outcome: Outcome, now: DateTime<Utc>) -> (Verdict, Heading) {
         match outcome {
             Outcome::Sent { detail } if self.marks_sent => (Verdict::Sent { detail }, Heading::Sent),
             Outcome::Sent { .. } => (Verdict::Gone, Heading::Sent),
@@ -94,12 +94,12 @@ impl Rules {
         }
     }
 
-    fn failed(&self, reason: String) -> Verdict {
+    fn failed(self, reason: String) -> Verdict {
         if self.marks_failed { Verdict::Failed { reason } } else { Verdict::Kept { reason } }
     }
 
     fn again(
-        &self,
+        self,
         ticket: &Ticket,
         doubtful: bool,
         reason: String,

@@ -233,9 +233,12 @@ impl<A: Deliver> Flow<'_, A> {
             let read_at = clock.monotonic();
             let page = async {
                 let page = source.page(span, limit, moment).await?;
-                let count = match page.more && sweep_begins {
-                    true => Some(source.count(moment).await?),
-                    false => sweep_begins.then_some(page.rows.len() as u64),
+                let count = if !sweep_begins {
+                    None
+                } else if page.more {
+                    Some(source.count(moment).await?)
+                } else {
+                    Some(page.rows.len() as u64)
                 };
                 Ok((page, count))
             };

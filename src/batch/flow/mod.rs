@@ -299,31 +299,24 @@ impl<'a, A: Deliver> Flow<'a, A> {
             self.account.uncertain += self.account.selected.saturating_sub(known);
         }
         self.account.pages = self.intake.pages();
-        let line = self.account.to_line(took);
-        let (status, message) = match (self.broken, self.stop, self.account.imbalance()) {
-            (Some(reason), _, _) => (Status::Failed, format!("{reason}; {line}")),
-            (None, _, Some(imbalance)) => (Status::Failed, imbalance),
-            (None, None, None) => (Status::Succeeded, line),
-            (None, Some(Stop::TimeLimit), None) => {
-                (Status::Succeeded, format!("stopped at the time limit; {line}"))
+        let clean = self.broken.is_none() && self.to_mark.is_empty() && self.account.stuck == 0;
+        let (status, note) = match (self.broken, self.stop, self.account.imbalance()) {
+            (Some(reason), _, _) | (None, _, Some(reason)) | (None, Some(Stop::Failed(reason)), None) => {
+                (Status::Failed, Some(reason))
             }
             (None, Some(Stop::Drain), None) => {
-                (Status::Interrupted, format!("stopped to resume later; {line}"))
+                (Status::Interrupted, Some("stopped, to go on later".to_owned()))
             }
-            (None, Some(Stop::Abort), None) => (Status::Interrupted, format!("stopped at once; {line}")),
-            (None, Some(Stop::Failed(reason)), None) => (Status::Failed, format!("{reason}; {line}")),
+            (None, Some(Stop::Abort), None) => (Status::Interrupted, Some("stopped at once".to_owned())),
+            (None, Some(Stop::TimeLimit), None) => {
+                (Status::Succeeded, Some("stopped at the time limit".to_owned()))
+            }
+            (None, None, None) => (Status::Succeeded, None),
         };
+        let message = self.account.message(note.as_deref(), took);
         let idle = status == Status::Succeeded && self.account.selected == 0;
-        let clean = status != Status::Failed || (self.to_mark.is_empty() && self.account.stuck == 0);
-        Ended {
-            outcome: Outcome {
-                status,
-                message: Some(message),
-                result: Some(self.account.to_json(took)),
-                idle,
-            },
-            clean,
-        }
+        let result = Some(self.account.to_json(took));
+        Ended { outcome: Outcome { status, message: Some(message), result, idle }, clean }
     }
 
     fn took(&self) -> Duration {

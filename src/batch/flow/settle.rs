@@ -208,8 +208,8 @@ impl<A: Deliver> Flow<'_, A> {
     /// Entries of the retry lane that no page can bring back any more go.
     fn let_go(&mut self) {
         let oldest = self.intake.oldest_reading();
-        while let Some(Lingering { entry, .. }) = self.lingering.pop_front_if(|last| last.until < oldest) {
-            self.to_forget.push(entry);
+        while self.lingering.front().is_some_and(|first| first.until < oldest) {
+            self.to_forget.extend(self.lingering.pop_front().map(|first| first.entry));
         }
     }
 }

@@ -22,7 +22,8 @@ pub(super) fn page(
     let sql = queries.page(span.after.is_some(), span.until.is_some());
     let mut statement = connection.prepare_cached(&sql)?;
     // One more than asked for tells whether there are more, and whether the key repeats at the border.
-    let mut own: Vec<(&str, SqlValue)> = vec![(query::LIMIT, SqlValue::Integer(limit as i64 + 1))];
+    let mut own: Vec<(&str, SqlValue)> =
+        vec![(query::LIMIT, SqlValue::Integer(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)))];
     own.extend(span.after.as_ref().map(|key| (query::AFTER, key.into())));
     own.extend(span.until.as_ref().map(|key| (query::UNTIL, key.into())));
     bind(&mut statement, moment, &own)?;
@@ -213,7 +214,7 @@ fn bind(statement: &mut Statement<'_>, moment: &Moment, own: &[(&str, SqlValue)]
 }
 
 fn column_names(statement: &Statement<'_>, skip: usize) -> Arc<[String]> {
-    statement.column_names().into_iter().skip(skip).map(str::to_owned).collect()
+    statement.column_names().skip(skip).map(str::to_owned).collect()
 }
 
 fn read_row(row: &SqlRow<'_>, columns: &Arc<[String]>, skip: usize) -> rusqlite::Result<Row> {

@@ -1,8 +1,14 @@
 //! The promise of batches, tested with real SQLite files and an action whose outcomes are scripted.
 
+mod balance;
 mod crash;
+mod digest;
 mod fuse;
-mod rows;
+mod outcomes;
+mod preview;
+mod sources;
+mod stops;
+mod sweep;
 mod world;
 
 pub(super) use fuse::Fuse;

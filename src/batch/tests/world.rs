@@ -98,6 +98,12 @@ impl Post {
 #[derive(Clone, Debug)]
 pub(super) struct Recorder(Arc<Post>);
 
+impl Recorder {
+    pub(super) fn new(post: &Arc<Post>) -> Self {
+        Self(Arc::clone(post))
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Letter {
     email: String,
@@ -232,10 +238,28 @@ impl World {
         rows.map(Result::unwrap).collect()
     }
 
+    /// States of all entries that the ledger holds, of whatever fire.
+    pub(super) fn states(&self) -> Vec<String> {
+        let connection = Connection::open(self.state()).unwrap();
+        let mut statement = connection.prepare("SELECT state FROM ledger_entry").unwrap();
+        let states = statement.query_map([], |row| row.get(0)).unwrap();
+        states.map(Result::unwrap).collect()
+    }
+
     /// A fire a second after the last one.
     pub(super) fn next_fire(&mut self) -> Fire {
         self.fires += 1;
         fire(start_of_time() + TimeDelta::seconds(self.fires), Reason::Timed)
+    }
+
+    /// Why the settings are refused.
+    pub(super) fn refused(&self) -> String {
+        let store = Store::open(&self.state()).unwrap();
+        let database = Database::new(DatabaseSettings { path: self.database(), create_with: None });
+        let action = Recorder::new(&self.post);
+        let zone = Tz::Asia__Shanghai;
+        let made = Batch::new(&self.settings, database, action, store, self.clock.clone(), zone);
+        made.unwrap_err().to_string()
     }
 
     /// A daemon: the state is locked while it lives.
@@ -252,14 +276,14 @@ impl World {
             &self.settings,
             database,
             Recorder(Arc::clone(&self.post)),
-            store.clone(),
+            store,
             self.clock.clone(),
             Tz::Asia__Shanghai,
         )
         .unwrap();
         batch.set_fuse(&self.fuse);
         *self.post.fuse.lock().unwrap() = self.fuse.clone();
-        Daemon { batch, store }
+        Daemon { batch }
     }
 
     /// Starts, runs once for a new fire, and stops.
@@ -271,7 +295,6 @@ impl World {
 
 pub(super) struct Daemon {
     pub(super) batch: Batch<Recorder>,
-    pub(super) store: Store,
 }
 
 impl Daemon {

@@ -196,7 +196,7 @@ pub(in crate::store) fn step(
     }
     // Last: what goes now still keeps its key from being reserved in this step.
     forget(connection, &step.forget)?;
-    let taken = (step.reserve.len() - refused.len()) as i64 - signed(step.untaken);
+    let taken = signed_len(step.reserve.len() - refused.len()) - signed(step.untaken);
     if taken != 0 {
         connection
             .prepare_cached("UPDATE ledger_scope SET taken = max(0, taken + ?2) WHERE id = ?1")?
@@ -290,7 +290,7 @@ pub(in crate::store) fn take_due(
             "SELECT scope.id, key, scope.fire_time, reservation, attempts, entry.state, entry.run {LANE}
              AND at <= ?2 ORDER BY at, key LIMIT ?3"
         ))?
-        .query_map(params![batch, now, limit as i64], |row| {
+        .query_map(params![batch, now, signed_len(limit)], |row| {
             let scope = row.get(0)?;
             Ok(Due {
                 entry: EntryKey { scope, key: row.get(1)? },
@@ -313,7 +313,7 @@ pub(in crate::store) fn take_due(
     if !due.is_empty() {
         connection
             .prepare_cached("UPDATE ledger_scope SET taken = taken + ?2 WHERE id = ?1")?
-            .execute(params![ours, due.len() as i64])?;
+            .execute(params![ours, signed_len(due.len())])?;
     }
     Ok(due)
 }
@@ -339,7 +339,7 @@ pub(in crate::store) fn unmarked(
              ORDER BY entry.scope, key LIMIT ?4",
         )?
         .query_map(
-            params![batch, after.map(|entry| entry.scope), after.map(|entry| &entry.key), limit as i64],
+            params![batch, after.map(|entry| entry.scope), after.map(|entry| &entry.key), signed_len(limit)],
             |row| {
                 let failed = row.get::<_, String>(3)? == "failed";
                 let detail: Option<String> = row.get(4)?;
@@ -412,5 +412,9 @@ pub(in crate::store) fn holdings(
 }
 
 fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn signed_len(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,0 +1,177 @@
+//! How a run ends before its work does, and how the work goes on.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use serde_json::json;
+
+use super::world::{Answer, World, account, context, counts, fire, halt, sent, start_of_time};
+use crate::clock::Clock;
+use crate::run::{Reason, Status};
+use crate::settings::{MarkValue, Pages, Rate, Relation};
+
+#[tokio::test]
+async fn a_mark_that_does_not_change_the_condition_stops_the_batch() {
+    let mut world = World::new(30);
+    world.settings.pages = Pages::All;
+    world.settings.source.relation =
+        Relation::Table { name: "users".to_owned(), filter: Some("due = 0".to_owned()) };
+    let outcome = world.run().await;
+    assert_eq!(outcome.status, Status::Failed);
+    let message = outcome.message.unwrap();
+    assert!(message.contains("stuck: row ") && message.contains("due = 0"), "{message}");
+    let delivered = world.post.taken().len();
+    assert!(delivered < 30, "it stopped after {delivered} rows");
+    // Never again what was delivered once, and nothing new while it is so.
+    let outcome = world.run().await;
+    assert_eq!(outcome.status, Status::Failed);
+    assert!(outcome.message.unwrap().contains("stuck"));
+    assert_eq!(world.post.taken().len(), delivered);
+    world.settings.mark.as_mut().unwrap().sent.push(("due".to_owned(), MarkValue::Literal(json!(1))));
+    assert_eq!(account(&world.run().await), format!("sent {}", 30 - delivered));
+    assert!(world.post.counts().values().all(|count| *count == 1));
+    assert!(world.ledger().is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_sender_stops_the_batch_at_once_and_costs_no_row() {
+    let mut world = World::new(40);
+    world.settings.pages = Pages::All;
+    world.post.answers(|email| if email == "7@x" || email == "8@x" { halt() } else { sent() });
+    let outcome = world.run().await;
+    assert_eq!(outcome.status, Status::Failed);
+    assert!(outcome.message.as_ref().unwrap().contains("530 log in first"), "{outcome:?}");
+    let delivered = world.post.taken().len();
+    assert!(delivered < 12, "{delivered}");
+    world.post.answers(|_| sent());
+    let outcome = world.run().await;
+    assert_eq!(account(&outcome), format!("sent {}", 40 - delivered));
+    assert!(world.keys("status = false").is_empty());
+    assert!(world.post.counts().values().all(|count| *count == 1));
+    assert!(world.ledger().is_empty());
+}
+
+#[tokio::test]
+async fn a_drain_stops_at_a_checkpoint_and_the_rest_is_resumed() {
+    for (pages, total) in [(Pages::All, 40), (Pages::Count(NonZeroU32::new(2).unwrap()), 20)] {
+        for mark in [true, false] {
+            let mut world = World::new(40);
+            world.settings.pages = pages;
+            if !mark {
+                world.settings.mark = None;
+            }
+            let context = context();
+            let drain = context.drain.clone();
+            world.post.answers(move |email| {
+                if email == "9@x" {
+                    drain.cancel();
+                }
+                sent()
+            });
+            let due = world.next_fire();
+            let outcome = world.start().await.batch.run(&due, &context).await;
+            assert_eq!(outcome.status, Status::Interrupted, "{outcome:?}");
+            let first = world.post.taken().len();
+            assert!((9..15).contains(&first), "{first}");
+            assert_eq!(account(&outcome), format!("sent {first}"));
+            assert!(world.ledger().is_empty());
+
+            let daemon = world.start().await;
+            let recovery = daemon.batch.recover().await.unwrap();
+            let interrupted: Vec<_> = recovery.interrupted.iter().map(|fire| fire.fire_time).collect();
+            assert_eq!(interrupted, [due.fire_time]);
+            let outcome = daemon.run(&fire(due.fire_time, Reason::Resume)).await;
+            assert_eq!(account(&outcome), format!("sent {}", total - first), "{pages:?}, mark: {mark}");
+            assert!(world.post.counts().values().all(|count| *count == 1));
+            let again = daemon.run(&fire(due.fire_time, Reason::Resume)).await;
+            assert_eq!((again.status, account(&again).as_str()), (Status::Succeeded, ""), "it is done");
+            assert!(daemon.batch.recover().await.unwrap().interrupted.is_empty());
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_abort_leaves_what_was_under_way_in_doubt() {
+    let mut world = World::new(10);
+    let context = context();
+    let abort = context.abort.clone();
+    world.post.answers(move |email| {
+        if email == "4@x" {
+            abort.cancel();
+            return Answer::Silent;
+        }
+        sent()
+    });
+    let due = world.next_fire();
+    let outcome = world.start().await.batch.run(&due, &context).await;
+    assert_eq!(outcome.status, Status::Interrupted);
+    let delivered = world.post.taken().len();
+    assert_eq!(account(&outcome), format!("sent {}, held 1", delivered - 1));
+    assert_eq!(world.ledger().into_iter().collect::<Vec<_>>(), [("[4]".to_owned(), "held".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_rate_is_kept() {
+    let mut world = World::new(10);
+    world.clock = Clock::system();
+    world.settings.rate = Some(Rate { count: NonZeroU32::new(100).unwrap(), per: Duration::from_secs(1) });
+    let began = world.clock.monotonic();
+    assert_eq!(account(&world.run().await), "sent 10");
+    assert!(world.clock.monotonic().saturating_sub(began) >= Duration::from_millis(60));
+}
+
+#[tokio::test]
+async fn a_time_limit_ends_the_run_at_a_checkpoint() {
+    let mut world = World::new(40);
+    world.settings.pages = Pages::All;
+    world.settings.time_limit = Some(Duration::from_secs(20));
+    let clock = world.clock.clone();
+    world.post.answers(move |_| {
+        clock.advance(Duration::from_secs(2));
+        sent()
+    });
+    let outcome = world.run().await;
+    assert_eq!(outcome.status, Status::Succeeded);
+    assert!(outcome.message.as_ref().unwrap().contains("time limit"), "{outcome:?}");
+    let delivered = world.post.taken().len();
+    assert!((10..=14).contains(&delivered), "{outcome:?}");
+    assert!(world.ledger().is_empty());
+}
+
+#[tokio::test]
+async fn recording_with_an_old_epoch_is_refused() {
+    let mut world = World::new(10);
+    let state = world.state();
+    world.post.answers(move |email| {
+        if email == "2@x" {
+            let state = Connection::open(&state).unwrap();
+            state.busy_timeout(Duration::from_secs(10)).unwrap();
+            state.execute_batch("UPDATE meta SET value = value + 1 WHERE name = 'epoch'").unwrap();
+        }
+        sent()
+    });
+    let outcome = world.run().await;
+    assert_eq!(outcome.status, Status::Failed);
+    assert!(outcome.message.as_ref().unwrap().contains("epoch 1 is over"), "{outcome:?}");
+    let counts = counts(&outcome);
+    let uncertain = counts.iter().find(|(name, _)| name == "uncertain").unwrap().1;
+    assert!((1..=4).contains(&uncertain), "{counts:?}");
+    world.state_sql("UPDATE ledger_entry SET epoch = epoch + 7");
+    world.post.answers(|_| sent());
+    let next = world.run().await;
+    assert!(world.post.counts().values().all(|count| *count == 1), "{next:?}");
+}
+
+#[tokio::test]
+async fn a_resumption_of_a_fire_that_is_over_does_nothing() {
+    let mut world = World::new(5);
+    world.settings.mark = None;
+    world.settings.pages = Pages::All;
+    let due = start_of_time();
+    let daemon = world.start().await;
+    assert_eq!(account(&daemon.run(&fire(due, Reason::Timed)).await), "sent 5");
+    assert_eq!(account(&daemon.run(&fire(due, Reason::Resume)).await), "");
+    // Somebody who asks for it gets it, in the same second too.
+    assert_eq!(account(&daemon.run(&fire(due, Reason::Manual)).await), "sent 5");
+}
