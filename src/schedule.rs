@@ -4,15 +4,17 @@
 
 mod at;
 mod every;
+mod explain;
 mod lint;
 mod timezone;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
-pub use crate::cron::Lint;
 use crate::cron::{Cron, ParseError, Zone};
+pub use crate::cron::{Language, Lint};
 use every::Every;
 pub use lint::LintFacts;
 pub use timezone::{UnknownTimezone, timezone};
@@ -107,6 +109,20 @@ fn word_and_rest(text: &str) -> (&str, usize) {
 
 fn is_blank(c: char) -> bool {
     c == ' ' || c == '\t'
+}
+
+/// `1d2h3m4s`, as `@every` takes it; fractions of a second are rounded up.
+fn written(duration: Duration) -> String {
+    let mut rest = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    let mut text = String::new();
+    for (unit, letter) in [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')] {
+        if rest >= unit {
+            text.push_str(&(rest / unit).to_string());
+            text.push(letter);
+            rest %= unit;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// An instant in RFC 3339 with whole seconds, between 1970 and 2099; unix seconds. `start..end` is where it stands.

@@ -3,6 +3,7 @@
 mod check;
 mod dry_run;
 pub mod exit;
+mod explain;
 mod fire;
 mod history;
 mod list;
@@ -10,6 +11,7 @@ mod logging;
 mod logs;
 mod next;
 mod serve;
+mod times;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -35,6 +37,7 @@ enum Verb {
     Check(check::Check),
     List(list::List),
     Next(next::Next),
+    Explain(explain::Explain),
     Fire(fire::Fire),
     History(history::History),
     Logs(logs::Logs),
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Verb::Check(verb) => verb.run(),
         Verb::List(verb) => verb.run(),
         Verb::Next(verb) => verb.run(),
+        Verb::Explain(verb) => verb.run(),
         Verb::Fire(verb) => verb.run(),
         Verb::History(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),

@@ -2,11 +2,9 @@
 
 use std::io::{self, BufWriter, Write};
 
-use chrono::{DateTime, FixedOffset, Offset, TimeZone};
-use chrono_tz::Tz;
 use clap::Args;
 
-use super::exit;
+use super::{exit, times};
 use crate::clock::Clock;
 use crate::schedule::Schedule;
 
@@ -77,20 +75,15 @@ impl Next {
             }
         };
         let after = match &self.after {
-            None => Clock::system().now(),
-            Some(text) => DateTime::parse_from_rfc3339(text)
-                .map_err(|_| {
-                    let text = text.escape_debug();
-                    format!("--after: `{text}` is not a time; write it like `2026-06-01T09:00:00+08:00`")
-                })?
-                .to_utc(),
+            None => Clock::system().now().timestamp(),
+            Some(text) => times::parse("--after", text)?,
         };
         if let Err(error) = crate::schedule::timezone(&self.tz) {
             return Err(format!("--tz: {error}"));
         }
         let schedule = Schedule::parse(&self.expression, &self.tz)
             .map_err(|error| if self.json { error.one_line() } else { error.to_string() })?;
-        Ok(Question { schedule, after: after.timestamp(), count, previous: self.previous })
+        Ok(Question { schedule, after, count, previous: self.previous })
     }
 }
 
@@ -112,7 +105,7 @@ impl Question {
         while found < self.count {
             let following = if self.previous { self.schedule.previous(at) } else { self.schedule.next(at) };
             let Some(unix) = following else { break };
-            let time = rfc3339(unix, self.schedule.timezone());
+            let time = times::rfc3339(unix, self.schedule.timezone());
             match (json, found) {
                 (true, 0) => write!(out, "\"{time}\"")?,
                 (true, _) => write!(out, ",\"{time}\"")?,
@@ -128,25 +121,5 @@ impl Question {
             eprintln!("no fire time {} this", if self.previous { "before" } else { "after" });
         }
         Ok(())
-    }
-}
-
-/// An instant with the zone's offset. RFC 3339 knows whole minutes only; offsets of the 1970s with seconds in them are cut.
-fn rfc3339(unix: i64, zone: Tz) -> String {
-    let utc = DateTime::from_timestamp(unix, 0).unwrap_or_default();
-    let offset = zone.offset_from_utc_datetime(&utc.naive_utc()).fix().local_minus_utc();
-    let offset = FixedOffset::east_opt(offset / 60 * 60).unwrap_or_else(|| chrono::Utc.fix());
-    utc.with_timezone(&offset).format("%Y-%m-%dT%H:%M:%S%:z").to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn offsets_with_seconds_keep_the_instant() {
-        let text = rfc3339(0, chrono_tz::Africa::Monrovia);
-        assert_eq!(text, "1969-12-31T23:16:00-00:44");
-        assert_eq!(DateTime::parse_from_rfc3339(&text).unwrap().timestamp(), 0);
     }
 }

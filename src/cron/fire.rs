@@ -132,12 +132,11 @@ impl Cron {
 
 /// When a clock shows `local` for the first time, or the end of the gap that swallows it. `near` is a likely span.
 fn fixed_instant(local: i64, near: &Span, zone: &Zone) -> i64 {
-    let span = if local >= near.before && local < near.local_end() {
-        *near
+    if local >= near.before && local < near.local_end() {
+        (local - near.offset).max(near.start)
     } else {
-        zone.span(zone.index_of_local(local))
-    };
-    (local - span.offset).max(span.start)
+        zone.instant_of(local)
+    }
 }
 
 #[cfg(test)]

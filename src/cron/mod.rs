@@ -11,6 +11,7 @@
 //! | `expression` | the masks |
 //! | `calendar` | days, months and weekdays between 1970 and 2099 by arithmetic |
 //! | `next` | the next and previous match on a clock that never changes |
+//! | `explain` | one plain sentence, in English or Chinese |
 //! | `lint` | what is legal but perhaps not meant |
 //! | `zone` | a time zone as a table of spans with one offset each |
 //! | `fire` | both together: the rule for gaps and repeated hours |
@@ -20,6 +21,7 @@
 mod calendar;
 mod diagnose;
 mod error;
+mod explain;
 mod expression;
 mod field;
 mod fire;
@@ -30,6 +32,7 @@ pub mod zone;
 
 pub use error::ParseError;
 pub(crate) use error::quoted;
+pub use explain::Language;
 pub use expression::Cron;
 pub use field::Field;
 pub use lint::Lint;

@@ -62,6 +62,13 @@ impl Zone {
         self.spans[self.index_at(unix)].offset
     }
 
+    /// When the clock on the wall shows `local` for the first time, or, when a gap swallows it, the end of the gap.
+    /// `local` is in seconds since 1970-01-01T00:00:00 on that clock; the answer is in unix seconds.
+    pub fn instant_of(&self, local: i64) -> i64 {
+        let span = self.spans[self.index_of_local(local)];
+        (local - span.offset).max(span.start)
+    }
+
     fn build(tz: Tz) -> Self {
         let mut spans = vec![Span { start: -NEVER, end: NEVER, offset: offset(tz, FIRST), before: i64::MIN }];
         let mut known = FIRST;
@@ -117,7 +124,7 @@ impl Zone {
     /// The first span that is not over when its clock shows `local`: the one that shows it first, or, when no clock ever
     /// shows it, the one after the gap.
     pub(super) fn index_of_local(&self, local: i64) -> usize {
-        let mut index = self.index_at(local - MARGIN);
+        let mut index = self.index_at(local.saturating_sub(MARGIN));
         while self.spans[index].local_end() <= local {
             index += 1;
         }

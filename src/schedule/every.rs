@@ -3,6 +3,8 @@
 //! Elapsed time: a day is 86,400 s whatever clocks do. Fire times are `anchor + k * period`, so that a restart and another
 //! machine agree on them.
 
+use std::time::Duration;
+
 use super::{instant, is_blank};
 use crate::cron::{ParseError, Zone, quoted};
 
@@ -24,6 +26,14 @@ pub(super) struct Every {
 }
 
 impl Every {
+    pub(super) const fn anchor(self) -> i64 {
+        self.anchor
+    }
+
+    pub(super) const fn period(self) -> Duration {
+        Duration::from_secs(self.period.unsigned_abs())
+    }
+
     pub(super) fn next(self, after: i64) -> Option<i64> {
         let after = after.clamp(self.anchor - 1, LAST);
         let passed = (after - self.anchor).div_euclid(self.period);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 
-use super::{Form, Schedule};
+use super::{Form, Schedule, written};
 use crate::cron::Lint;
 
 /// What is known about a trigger beside its schedule.
@@ -83,20 +83,6 @@ fn page_lint(closest: Duration, time: Duration) -> Lint {
         ),
         zh: format!("两次触发最近相隔 {closest}，而按速率发送一页约需 {time}：后面的触发会被耽搁"),
     }
-}
-
-/// `1d2h3m4s`, as `@every` takes it; fractions of a second are rounded up.
-fn written(duration: Duration) -> String {
-    let mut rest = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-    let mut text = String::new();
-    for (unit, letter) in [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')] {
-        if rest >= unit {
-            text.push_str(&(rest / unit).to_string());
-            text.push(letter);
-            rest %= unit;
-        }
-    }
-    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 #[cfg(test)]

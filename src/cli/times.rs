@@ -1,0 +1,32 @@
+//! Instants on the command line.
+
+use chrono::{DateTime, FixedOffset, Offset, TimeZone, Utc};
+use chrono_tz::Tz;
+
+/// An instant that the user typed for `option`; fractions of a second are dropped. The error is one line.
+pub(super) fn parse(option: &str, text: &str) -> Result<i64, String> {
+    DateTime::parse_from_rfc3339(text).map(|time| time.timestamp()).map_err(|_| {
+        let text = text.escape_debug();
+        format!("{option}: `{text}` is not a time; write it like `2026-06-01T09:00:00+08:00`")
+    })
+}
+
+/// An instant with the zone's offset. RFC 3339 knows whole minutes only; offsets of the 1970s with seconds in them are cut.
+pub(super) fn rfc3339(unix: i64, zone: Tz) -> String {
+    let utc = DateTime::from_timestamp(unix, 0).unwrap_or_default();
+    let offset = zone.offset_from_utc_datetime(&utc.naive_utc()).fix().local_minus_utc();
+    let offset = FixedOffset::east_opt(offset / 60 * 60).unwrap_or_else(|| Utc.fix());
+    utc.with_timezone(&offset).format("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn offsets_with_seconds_keep_the_instant() {
+        let text = rfc3339(0, chrono_tz::Africa::Monrovia);
+        assert_eq!(text, "1969-12-31T23:16:00-00:44");
+        assert_eq!(parse("--after", &text), Ok(0));
+    }
+}
