@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench mail` prints mails a second of each round and the medians: `wire` sends a
 //! rendered mail of 2 KB again and again, `row` renders a text and an HTML part for each row and
-//! sends them. CPU is this process's own, a mail.
+//! sends them, `maildir` writes and syncs them to a Maildir in the temporary folder. CPU is this
+//! process's own, a mail.
 //! `GULOU_BENCH_MAILS` (40000) and `GULOU_BENCH_ROUNDS` (5) change its size.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking")]
 
@@ -20,6 +21,9 @@ use gulou::settings::{MailRoute, MailSettings, MailTransportSettings, TemplateSo
 use rustix::time::{ClockId, clock_gettime};
 use sink::{LENGTH, SESSIONS, Sink, from_env, median};
 
+/// Mails a second, and µs of CPU a mail.
+type Figure = [f64; 2];
+
 fn main() {
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
@@ -28,44 +32,50 @@ fn main() {
     let rounds = from_env("GULOU_BENCH_ROUNDS", 5);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let sink = Sink::start();
-    let plain = Arc::new(action(
-        &sink,
-        &"A line of seventy-six characters, as a plain text mail has many of them...\n"
-            .repeat(LENGTH / 76 - 4),
-        None,
-    ));
+    let (host, port) = (sink.address.ip().to_string(), sink.address.port());
+    let smtp = MailRoute::Smtp { host, port };
+    let line = "A line of seventy-six characters, as a plain text mail has many of them...\n";
+    let plain = Arc::new(action(smtp.clone(), &line.repeat(LENGTH / line.len() - 3), None));
     let paragraph = "您好，{{ name }}。鼓楼为您报时，已有六百年。每到更时，钟鼓齐鸣，声闻十余里。".repeat(4);
-    let rich = Arc::new(action(&sink, &paragraph, Some(&format!("<p>{paragraph}</p>"))));
+    let html = format!("<p>{paragraph}</p>");
+    let rich = Arc::new(action(smtp, &paragraph, Some(&html)));
+    let folder = tempfile::tempdir().unwrap();
+    let maildir = Arc::new(action(MailRoute::Maildir(folder.path().to_owned()), &paragraph, Some(&html)));
     println!("wire: {} bytes a mail, row: {}", mail(&plain, 1).bytes().len(), mail(&rich, 1).bytes().len());
     println!("render alone: {:.2} µs a row", render(&rich, mails));
-    println!("{mails} mails a round, {SESSIONS} connections, into smtp-sink; mails a second (µs CPU a mail)");
+    println!("{mails} mails a round, {SESSIONS} at a time; mails a second (µs CPU a mail)");
     println!(
-        "{:>6}  {:>11}  {:>16}  {:>5}  {:>16}  {:>5}",
-        "round", "smtp-source", "wire", "ratio", "row", "ratio"
+        "{:>6}  {:>11}  {:>16}  {:>5}  {:>16}  {:>5}  {:>16}",
+        "round", "smtp-source", "wire", "ratio", "row", "ratio", "maildir"
     );
-    let mut figures: [Vec<f64>; 5] = Default::default();
+    let mut figures: [Vec<f64>; 9] = Default::default();
     for round in 1..=rounds {
         let source = sink.smtp_source(mails);
-        let (wire, wire_cpu) = runtime.block_on(run(&plain, mails, false));
-        let (row, row_cpu) = runtime.block_on(run(&rich, mails, true));
-        line(&round.to_string(), [source, wire, wire_cpu, row, row_cpu]);
-        for (all, one) in figures.iter_mut().zip([source, wire, wire_cpu, row, row_cpu]) {
-            all.push(one);
+        let wire = runtime.block_on(run(&plain, mails, false));
+        let row = runtime.block_on(run(&rich, mails, true));
+        let files = runtime.block_on(run(&maildir, mails / 10, true));
+        let ratios = [wire[0] / source, row[0] / source];
+        let all = [source, wire[0], wire[1], ratios[0], row[0], row[1], ratios[1], files[0], files[1]];
+        print_line(&round.to_string(), all);
+        for (column, figure) in figures.iter_mut().zip(all) {
+            column.push(figure);
         }
     }
-    line("median", figures.map(median));
+    print_line("median", figures.map(median));
 }
 
-fn line(name: &str, [source, wire, wire_cpu, row, row_cpu]: [f64; 5]) {
+fn print_line(
+    name: &str,
+    [source, wire, wire_cpu, wire_ratio, row, row_cpu, row_ratio, file, file_cpu]: [f64; 9],
+) {
     println!(
-        "{name:>6}  {source:>11.0}  {wire:>8.0} ({wire_cpu:>5.1})  {:>5.2}  {row:>8.0} ({row_cpu:>5.1})  {:>5.2}",
-        wire / source,
-        row / source
+        "{name:>6}  {source:>11.0}  {wire:>8.0} ({wire_cpu:>5.1})  {wire_ratio:>5.2}  \
+         {row:>8.0} ({row_cpu:>5.1})  {row_ratio:>5.2}  {file:>8.0} ({file_cpu:>5.1})"
     );
 }
 
-/// Delivers in as many lanes as there are connections; answers mails a second and µs of CPU a mail.
-async fn run(action: &Arc<MailAction>, mails: u32, render_each: bool) -> (f64, f64) {
+/// Delivers in as many lanes as `smtp-source` has connections.
+async fn run(action: &Arc<MailAction>, mails: u32, render_each: bool) -> Figure {
     let next = Arc::new(AtomicU32::new(0));
     let clock = Clock::system();
     let cpu = cpu_seconds();
@@ -93,7 +103,7 @@ async fn run(action: &Arc<MailAction>, mails: u32, render_each: bool) -> (f64, f
         lane.await.unwrap();
     }
     let seconds = clock.monotonic().as_secs_f64();
-    (f64::from(mails) / seconds, (cpu_seconds() - cpu) * 1e6 / f64::from(mails))
+    [f64::from(mails) / seconds, (cpu_seconds() - cpu) * 1e6 / f64::from(mails)]
 }
 
 /// µs a row.
@@ -112,10 +122,8 @@ fn cpu_seconds() -> f64 {
     seconds
 }
 
-fn action(sink: &Sink, text: &str, html: Option<&str>) -> MailAction {
-    let (host, port) = (sink.address.ip().to_string(), sink.address.port());
-    let settings =
-        MailTransportSettings { route: MailRoute::Smtp { host, port }, from: "鼓楼 <a@b.test>".into() };
+fn action(route: MailRoute, text: &str, html: Option<&str>) -> MailAction {
+    let settings = MailTransportSettings { route, from: "鼓楼 <a@b.test>".into() };
     let source = |text: &str| TemplateSource { origin: "bench".into(), text: text.to_owned() };
     let mail = MailSettings {
         via: "sink".into(),

@@ -193,6 +193,9 @@ fn body(text: &str) -> Cow<'_, str> {
 /// Runs of control characters and line ends become one space; an encoded word that somebody wrote
 /// by hand stays text.
 fn one_line(text: &str) -> String {
+    if !text.contains(char::is_control) && !text.contains("=?") {
+        return text.trim().to_owned();
+    }
     let mut line = String::with_capacity(text.len());
     for part in text.split(char::is_control).filter(|part| !part.is_empty()) {
         if !line.is_empty() && !line.ends_with(' ') {
@@ -200,19 +203,19 @@ fn one_line(text: &str) -> String {
         }
         line.push_str(part);
     }
-    let trimmed = line.trim();
-    if trimmed.contains("=?") {
-        return trimmed.replace("=?", "= ?");
-    }
-    if trimmed.len() == line.len() { line } else { trimmed.to_owned() }
+    line.trim().replace("=?", "= ?")
 }
 
 /// `reservation` with all but letters, digits, `-` and `_` as `=XX`: different reservations stay
 /// different, and file names and message ids (RFC 5322's atoms) may have it.
 fn safe_id(reservation: &str) -> String {
+    let is_safe = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    if reservation.bytes().all(is_safe) {
+        return reservation.to_owned();
+    }
     let mut id = String::with_capacity(reservation.len());
     for byte in reservation.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') {
+        if is_safe(byte) {
             id.push(char::from(byte));
         } else {
             // Writing to a String cannot fail.

@@ -101,7 +101,9 @@ impl Templates {
     ) -> Result<Self, TemplateError> {
         let mut env = Environment::new();
         env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-        env.set_formatter(escape::format);
+        if sources.iter().any(|(_, place, _)| *place == Place::Url) {
+            env.set_formatter(escape::format);
+        }
         env.add_filter("urlencode", escape::urlencode);
         let places: Vec<_> = sources.iter().map(|(name, place, _)| (*name, *place)).collect();
         env.set_auto_escape_callback(move |name| {
