@@ -6,18 +6,15 @@
 //! `GULOU_BENCH_ROWS` (100000) and `GULOU_BENCH_ROUNDS` (5) change its size.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking")]
 
+mod sink;
+
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use gulou::clock::Clock;
 use serde_json::json;
-
-/// What DESIGN and every listmonk user have: sixteen connections.
-const SESSIONS: u32 = 16;
-/// Bytes of smtp-source's mails; about what ours have.
-const LENGTH: u32 = 2048;
+use sink::{SESSIONS, Sink, from_env, median};
 
 fn main() {
     let rows: u32 = from_env("GULOU_BENCH_ROWS", 100_000);
@@ -28,7 +25,7 @@ fn main() {
     let (mut rival, mut ours, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 1..=rounds {
         let source = sink.smtp_source(rows);
-        let gulou = sink.gulou(rows);
+        let gulou = gulou(&sink, rows);
         println!("{round:>5}  {source:>12.0}  {gulou:>12.0}  {:>6.2}", gulou / source);
         rival.push(source);
         ours.push(gulou);
@@ -38,73 +35,23 @@ fn main() {
     println!("median  {rival:>10.0}  {ours:>12.0}  {ratio:>6.2}");
 }
 
-fn from_env(name: &str, default: u32) -> u32 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-struct Sink {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Sink {
-    fn drop(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Sink {
-    fn start() -> Self {
-        // Two sinks could share a port without an error: take one that is free now.
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-        let mut command = Command::new(program("smtp-sink"));
-        if rustix::process::getuid().is_root() {
-            command.args(["-u", "nobody"]);
-        }
-        let child = command.args(["-m", "512", &address, "1024"]).stdout(Stdio::null()).spawn().unwrap();
-        while TcpStream::connect(&address).is_err() {
-            std::thread::yield_now();
-        }
-        Self { child, address }
-    }
-
-    /// Mails a second of Postfix's own load generator, one recipient a mail, sessions kept open.
-    fn smtp_source(&self, mails: u32) -> f64 {
-        let clock = Clock::system();
-        let status = Command::new(program("smtp-source"))
-            .args(["-d", "-N", "-s", &SESSIONS.to_string(), "-l", &LENGTH.to_string()])
-            .args(["-m", &mails.to_string(), "-f", "a@b.test", "-t", "u@ex.test", &self.address])
-            .status()
-            .unwrap();
-        assert!(status.success());
-        f64::from(mails) / clock.monotonic().as_secs_f64()
-    }
-
-    /// Rows a second of one run of a fresh batch, process start and end included.
-    fn gulou(&self, rows: u32) -> f64 {
-        let dir = tempfile::tempdir().unwrap();
-        write_project(dir.path(), &self.address, rows);
-        let clock = Clock::system();
-        let ran = Command::new(env!("CARGO_BIN_EXE_gulou"))
-            .args(["fire", "mailing"])
-            .current_dir(dir.path())
-            .env("RUST_LOG", "warn")
-            .output()
-            .unwrap();
-        let seconds = clock.monotonic().as_secs_f64();
-        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        let people = rusqlite::Connection::open(dir.path().join("main.db")).unwrap();
-        let sent: u32 =
-            people.query_row("SELECT count(*) FROM people WHERE sent", [], |row| row.get(0)).unwrap();
-        assert_eq!(sent, rows, "not all rows are marked");
-        f64::from(rows) / seconds
-    }
+/// Rows a second of one run of a fresh batch, process start and end included.
+fn gulou(sink: &Sink, rows: u32) -> f64 {
+    let dir = tempfile::tempdir().unwrap();
+    write_project(dir.path(), &sink.address.to_string(), rows);
+    let clock = Clock::system();
+    let ran = Command::new(env!("CARGO_BIN_EXE_gulou"))
+        .args(["fire", "mailing"])
+        .current_dir(dir.path())
+        .env("RUST_LOG", "warn")
+        .output()
+        .unwrap();
+    let seconds = clock.monotonic().as_secs_f64();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let people = rusqlite::Connection::open(dir.path().join("main.db")).unwrap();
+    let sent: u32 = people.query_row("SELECT count(*) FROM people WHERE sent", [], |row| row.get(0)).unwrap();
+    assert_eq!(sent, rows, "not all rows are marked");
+    f64::from(rows) / seconds
 }
 
 fn write_project(dir: &Path, address: &str, rows: u32) {
@@ -144,12 +91,4 @@ fn write_project(dir: &Path, address: &str, rows: u32) {
              INSERT INTO people (id, email, name) SELECT i, 'u' || i || '@ex.test', '用户' || i FROM n;"
         ))
         .unwrap();
-}
-
-fn program(name: &str) -> String {
-    // Debian keeps them in a folder that a user's PATH may lack.
-    let folders = ["/usr/sbin", "/usr/local/sbin", "/usr/bin", "/usr/local/bin"];
-    let found =
-        folders.iter().map(|folder| format!("{folder}/{name}")).find(|path| Path::new(path).is_file());
-    found.unwrap_or_else(|| panic!("{name} is not installed; it comes with Debian's package postfix"))
 }
