@@ -141,7 +141,8 @@ fn duration(millis: i64) -> String {
     format!("{}.{} s", millis / 1000, millis % 1000 / 100)
 }
 
-fn seconds(unix: i64) -> String {
+/// Beijing time.
+pub(super) fn seconds(unix: i64) -> String {
     DateTime::from_timestamp(unix, 0).unwrap_or_default().with_timezone(&Shanghai).to_rfc3339()
 }
 

@@ -1,5 +1,6 @@
 //! The command line: one file a verb. clap stays here.
 
+mod batch;
 mod check;
 mod dry_run;
 pub mod exit;
@@ -41,6 +42,7 @@ enum Verb {
     Fire(fire::Fire),
     History(history::History),
     Logs(logs::Logs),
+    Batch(batch::Batch),
 }
 
 /// Where the daemon config is; shared by all verbs that read it.
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Verb::Fire(verb) => verb.run(),
         Verb::History(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
+        Verb::Batch(verb) => verb.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -5,6 +5,7 @@
 //! The SQL stays below, in `sqlite/`; callers see typed calls only.
 
 pub mod ledger;
+pub mod ledger_rows;
 pub mod runs;
 mod sqlite;
 

@@ -1,6 +1,7 @@
 //! The one integration-test binary: a file a subject, and `support` for what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod batch_cli;
 mod config_errors;
 mod config_samples;
 mod cron_conformance;

@@ -92,6 +92,9 @@ pub(super) struct Flow<'a, A: Deliver> {
     intake: Intake,
     /// Reserved, durable, not started; in the order of reservation.
     ready: VecDeque<Ticket>,
+    /// How many rows should be ready: no more than keep the deliveries busy, since a crash puts them in
+    /// doubt. The window is the bound.
+    depth: usize,
     /// Where the sweep stands if nothing that is ready is started.
     started: Position,
     deliveries: Deliveries,
@@ -147,6 +150,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             workers: JoinSet::new(),
             intake,
             ready: VecDeque::new(),
+            depth: job.settings.concurrency.clamp(1, job.settings.window.max(1)),
             settled: Vec::new(),
             to_mark: Vec::new(),
             to_forget: Vec::new(),

@@ -85,6 +85,7 @@ impl<A: Deliver> Flow<'_, A> {
         // Marks that lag far behind would fill the memory.
         let lagging = self.to_mark.len() > 4 * MARK_GROUP;
         let room = if lagging { 0 } else { self.job.settings.window.max(1).saturating_sub(self.ahead()) };
+        let room = room.min(self.depth.saturating_sub(self.ready.len()));
         if self.launch_lane(room) {
             self.stepping = true;
             return;
@@ -142,6 +143,10 @@ impl<A: Deliver> Flow<'_, A> {
         self.account.remaining = self.account.remaining.map(|left| left.saturating_sub(passed));
         self.account.selected += passed - refused.len() as u64;
         self.intake.give_back(refused.len());
+        if self.ready.is_empty() && self.deliveries.len() < self.job.settings.concurrency {
+            // Deliveries had to wait for this: reserve further ahead from now on.
+            self.depth = (self.depth * 2).min(self.job.settings.window).max(1);
+        }
         let mut refused = refused.into_iter().peekable();
         for (position, ticket) in reserving.into_iter().enumerate() {
             // The ledger holds the key already: it is passed over.

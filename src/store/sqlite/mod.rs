@@ -6,6 +6,7 @@
 //! fires at one instant cost a handful of fsyncs.
 
 pub(in crate::store) mod ledger;
+pub(in crate::store) mod ledger_rows;
 mod lock;
 mod reader;
 pub(in crate::store) mod runs;

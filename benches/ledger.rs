@@ -1,0 +1,187 @@
+//! What the ledger costs: deliveries that do nothing, through reserve, record and mark, beside a bare
+//! loop that selects and marks the same rows without a ledger.
+//!
+//! `cargo bench --bench ledger` prints rows a second of each round and the medians.
+//! `GULOU_BENCH_ROWS` (200000), `GULOU_BENCH_ROUNDS` (5), `GULOU_BENCH_WINDOW` (256), `GULOU_BENCH_CONCURRENCY` (16)
+//! and `TMPDIR` change it.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking")]
+
+use std::path::Path;
+
+use gulou::action::{Delivery, Outcome};
+use gulou::batch::{Batch, Deliver};
+use gulou::clock::Clock;
+use gulou::db::sqlite::Database;
+use gulou::run::{Fire, Output, Reason, Row, RunContext, Status};
+use gulou::settings::{
+    ActionSettings, BatchSettings, DatabaseSettings, MailSettings, MarkSettings, MarkValue, OnUncertain,
+    Pages, Relation, SourceSettings,
+};
+use gulou::store::Store;
+use rusqlite::{Connection, params};
+use tokio_util::sync::CancellationToken;
+
+fn main() {
+    let rows: usize = from_env("GULOU_BENCH_ROWS", 200_000);
+    let rounds: usize = from_env("GULOU_BENCH_ROUNDS", 5);
+    println!("{rows} rows a round; rows a second");
+    println!("{:>6}  {:>10}  {:>10}  {:>6}", "round", "bare", "ledger", "ratio");
+    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    for round in 1..=rounds {
+        let (one, other) = (bare_loop(rows), through_the_ledger(rows));
+        println!("{round:>6}  {one:>10.0}  {other:>10.0}  {:>6.2}", other / one);
+        bare.push(one);
+        ours.push(other);
+    }
+    let (bare, ours) = (median(bare), median(ours));
+    println!("median  {bare:>10.0}  {ours:>10.0}  {:>6.2}", ours / bare);
+}
+
+fn from_env(name: &str, default: usize) -> usize {
+    std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
+fn fill(path: &Path, rows: usize) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT, status BOOLEAN NOT NULL DEFAULT false);
+             CREATE INDEX open ON users (id) WHERE status = false",
+        )
+        .unwrap();
+    connection
+        .execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+             INSERT INTO users (id, email) SELECT i, 'user' || i || '@ex.test' FROM n",
+            [rows as i64],
+        )
+        .unwrap();
+    connection
+}
+
+/// The same reads and marks, a page a transaction, in one thread.
+fn bare_loop(rows: usize) -> f64 {
+    let dir = tempfile::tempdir().unwrap();
+    let mut source = fill(&dir.path().join("main.db"), rows);
+    let clock = Clock::system();
+    let mut last = 0_i64;
+    loop {
+        let transaction = source.transaction().unwrap();
+        let page: Vec<(i64, String)> = transaction
+            .prepare_cached(
+                "SELECT id, email FROM users WHERE status = false AND id > ?1 ORDER BY id LIMIT 1000",
+            )
+            .unwrap()
+            .query_map([last], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let mut mark = transaction.prepare_cached("UPDATE users SET status = true WHERE id = ?1").unwrap();
+        for (id, _) in &page {
+            mark.execute(params![id]).unwrap();
+        }
+        drop(mark);
+        transaction.commit().unwrap();
+        match page.last() {
+            Some((id, _)) => last = *id,
+            None => break rows as f64 / clock.monotonic().as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Nothing;
+
+impl Deliver for Nothing {
+    type Rendered = ();
+
+    fn render(&self, _: &Delivery<'_>) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn render_digest(&self, _: &Delivery<'_>, _: &[Row]) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn deliver(&self, (): &()) -> Outcome {
+        Outcome::Sent { detail: String::new() }
+    }
+
+    fn show(&self, (): &()) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+fn through_the_ledger(rows: usize) -> f64 {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("main.db");
+    drop(fill(&path, rows));
+    let store = Store::open(&dir.path().join("state.db")).unwrap();
+    let database = Database::new(DatabaseSettings { path, create_with: None });
+    let clock = Clock::system();
+    let batch =
+        Batch::new(&settings(), database, Nothing, store, clock.clone(), chrono_tz::Asia::Shanghai).unwrap();
+    let fire = Fire {
+        request_id: "bench".to_owned(),
+        function: "bench".to_owned(),
+        trigger: "t".to_owned(),
+        fire_time: clock.now(),
+        reason: Reason::Manual,
+        attempt: 1,
+        missed: 0,
+        argument: String::new(),
+        event_type: "timer".to_owned(),
+        app_id: None,
+    };
+    let context = RunContext {
+        output: Output::discard(),
+        drain: CancellationToken::new(),
+        abort: CancellationToken::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let began = clock.monotonic();
+    let outcome = runtime.block_on(batch.run(&fire, &context));
+    let took = clock.monotonic().saturating_sub(began);
+    assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
+    assert_eq!(outcome.result.unwrap()["sent"], rows);
+    rows as f64 / took.as_secs_f64()
+}
+
+fn settings() -> BatchSettings {
+    BatchSettings {
+        id: "bench".to_owned(),
+        source: SourceSettings {
+            database: "main".to_owned(),
+            relation: Relation::Table { name: "users".to_owned(), filter: Some("status = false".to_owned()) },
+            key: Some("id".to_owned()),
+            columns: vec!["id".to_owned(), "email".to_owned()],
+            page: 1000,
+        },
+        action: ActionSettings::Mail(MailSettings {
+            via: String::new(),
+            from: None,
+            to: String::new(),
+            reply_to: None,
+            subject: String::new(),
+            text: None,
+            html: None,
+            list_unsubscribe: None,
+        }),
+        mark: Some(MarkSettings {
+            sent: vec![("status".to_owned(), MarkValue::Literal(true.into()))],
+            failed: None,
+        }),
+        pages: Pages::All,
+        concurrency: from_env("GULOU_BENCH_CONCURRENCY", 16),
+        window: from_env("GULOU_BENCH_WINDOW", 256),
+        rate: None,
+        on_uncertain: OnUncertain::Hold,
+        time_limit: None,
+    }
+}
