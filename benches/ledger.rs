@@ -101,11 +101,11 @@ struct Nothing;
 impl Deliver for Nothing {
     type Rendered = ();
 
-    fn render(&self, _: &Delivery<'_>) -> Result<(), String> {
+    fn render(&self, _: &Delivery<'_>) -> Result<(), Outcome> {
         Ok(())
     }
 
-    fn render_digest(&self, _: &Delivery<'_>, _: &[Row]) -> Result<(), String> {
+    fn render_digest(&self, _: &Delivery<'_>, _: &[Row]) -> Result<(), Outcome> {
         Ok(())
     }
 

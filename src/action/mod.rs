@@ -30,11 +30,25 @@ pub enum Outcome {
         /// One line.
         reason: String,
     },
-    /// Not delivered, and no row would be: the sender or the login is refused. The batch stops.
+    /// Not delivered, and no row would be: the sender or the login is refused, or the template asks
+    /// for a column that no row has. The batch stops.
     Halt {
         /// One line.
         reason: String,
     },
+}
+
+impl Outcome {
+    /// What the other side answered, or what went wrong; one line.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Sent { detail: text }
+            | Self::Failed { reason: text }
+            | Self::Retry { reason: text }
+            | Self::Uncertain { reason: text }
+            | Self::Halt { reason: text } => text,
+        }
+    }
 }
 
 /// What a row is rendered with.

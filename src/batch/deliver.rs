@@ -11,11 +11,12 @@ pub trait Deliver: Debug + Send + Sync + 'static {
     /// What goes out.
     type Rendered: Send + Sync + 'static;
 
-    /// Fills the templates with one row. The error, one line, is final for the row.
-    fn render(&self, delivery: &Delivery<'_>) -> Result<Self::Rendered, String>;
+    /// Fills the templates with one row. The error is what becomes of the row: a failure, or a halt
+    /// when every row would fare alike.
+    fn render(&self, delivery: &Delivery<'_>) -> Result<Self::Rendered, Outcome>;
 
     /// Fills the templates with all rows of a run; the row of `delivery` has no columns.
-    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Self::Rendered, String>;
+    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Self::Rendered, Outcome>;
 
     /// Sends it and says what became of it. A call that is dropped leaves it in doubt.
     fn deliver(&self, rendered: &Self::Rendered) -> impl Future<Output = Outcome> + Send;

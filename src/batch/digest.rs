@@ -189,7 +189,7 @@ impl<A: Deliver> Run<'_, A> {
             Delivery { row: &row, reservation, fire_time: mail.fire_time, now: self.job.clock.now() };
         let rendered = match self.job.action.render_digest(&delivery, &mail.rows) {
             Ok(rendered) => rendered,
-            Err(reason) => return Delivered::Failed { reason },
+            Err(outcome) => return outcome,
         };
         let aborted = async {
             context.abort.cancelled().await;

@@ -8,13 +8,12 @@ use crate::run::Row;
 impl Deliver for MailAction {
     type Rendered = RenderedMail;
 
-    fn render(&self, delivery: &Delivery<'_>) -> Result<RenderedMail, String> {
-        Self::render(self, delivery).map_err(|error| error.to_string())
+    fn render(&self, delivery: &Delivery<'_>) -> Result<RenderedMail, Outcome> {
+        Ok(Self::render(self, delivery)?)
     }
 
-    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<RenderedMail, String> {
-        Self::render_digest(self, rows, delivery.reservation, delivery.fire_time, delivery.now)
-            .map_err(|error| error.to_string())
+    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<RenderedMail, Outcome> {
+        Ok(Self::render_digest(self, rows, delivery.reservation, delivery.fire_time, delivery.now)?)
     }
 
     fn deliver(&self, rendered: &RenderedMail) -> impl Future<Output = Outcome> + Send {

@@ -11,7 +11,7 @@ use super::BatchError;
 use super::deliver::Deliver;
 use super::key::Key;
 use super::source::{Look, Moment, Span};
-use crate::action::Delivery;
+use crate::action::{Delivery, Outcome};
 use crate::db::sqlite;
 use crate::run::{Fire, Preview, Row};
 use crate::settings::{ActionSettings, BatchSettings, DatabaseSettings, Pages, Rate};
@@ -111,7 +111,7 @@ fn digest<A: Deliver>(action: &A, moment: &Moment, rows: &[Row], preview: &mut P
     show(action, action.render_digest(&delivery, rows), preview);
 }
 
-fn show<A: Deliver>(action: &A, rendered: Result<A::Rendered, String>, preview: &mut Preview) {
+fn show<A: Deliver>(action: &A, rendered: Result<A::Rendered, Outcome>, preview: &mut Preview) {
     match rendered {
         Ok(rendered) => {
             let shown = action.show(&rendered);
@@ -119,8 +119,8 @@ fn show<A: Deliver>(action: &A, rendered: Result<A::Rendered, String>, preview: 
             preview.lines.push("the first:".to_owned());
             preview.lines.extend(shown.into_iter().map(|line| format!("  {line}").trim_end().to_owned()));
         }
-        Err(reason) => {
-            preview.problem = Some(format!("the first row would fail: {reason}"));
+        Err(outcome) => {
+            preview.problem = Some(format!("the first row would fail: {}", outcome.text()));
             preview.data["first"] = Value::Null;
         }
     }

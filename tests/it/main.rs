@@ -14,6 +14,7 @@ mod cron_traps;
 mod dry_run;
 mod engine_runs;
 mod layers;
+mod mail_batch;
 mod mail_maildir;
 mod mail_message;
 mod mail_smtp;

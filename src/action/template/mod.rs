@@ -12,6 +12,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
 pub(crate) use context::Context;
 
+use super::Outcome;
 use crate::settings::TemplateSource;
 
 /// Where a template's text ends up, and so how values are escaped in it.
@@ -76,13 +77,15 @@ pub enum RenderError {
     },
 }
 
-impl RenderError {
-    /// Every row will fail alike: the template names a filter or a column that does not exist.
-    pub fn concerns_every_row(&self) -> bool {
-        match self {
-            Self::Column { state, .. } => *state == context::MISSING,
-            Self::Template { every_row, .. } => *every_row,
-            Self::Header { .. } => false,
+impl From<RenderError> for Outcome {
+    /// Final for the row; a halt when every row would fare alike, because the template names a
+    /// filter or a column that does not exist.
+    fn from(error: RenderError) -> Self {
+        let reason = error.to_string();
+        match error {
+            RenderError::Column { state: context::MISSING, .. }
+            | RenderError::Template { every_row: true, .. } => Self::Halt { reason },
+            _ => Self::Failed { reason },
         }
     }
 }

@@ -62,13 +62,13 @@ fn null_and_missing_columns_are_named() {
         error.to_string(),
         "column \"name\" is NULL (mail.txt line 2); fill it, or write {{ name | default(\"…\") }}"
     );
-    assert!(!error.concerns_every_row());
+    assert!(matches!(error.into(), Outcome::Failed { .. }));
     let error = render(Place::Text, "{{ nmae | upper }}", &row).unwrap_err();
     assert!(
         matches!(&error, RenderError::Column { column, state: "missing", .. } if column == "nmae"),
         "{error}"
     );
-    assert!(error.concerns_every_row());
+    assert!(matches!(error.into(), Outcome::Halt { .. }));
 }
 
 #[test]
@@ -141,10 +141,11 @@ fn variables_are_the_columns_that_templates_need() {
 }
 
 #[test]
-fn a_fault_of_the_template_itself_concerns_every_row() {
+fn a_fault_of_the_template_itself_halts() {
     let row = row(&[("id", Scalar::Int(1))]);
     let error = render(Place::Text, "{{ id | shout }}", &row).unwrap_err();
-    assert!(error.concerns_every_row());
     assert!(error.to_string().contains("shout"), "{error}");
-    assert!(!render(Place::Text, "{{ 1 / (id - 1) }}", &row).unwrap_err().concerns_every_row());
+    assert!(matches!(error.into(), Outcome::Halt { .. }));
+    let error = render(Place::Text, "{{ 1 / (id - 1) }}", &row).unwrap_err();
+    assert!(matches!(error.into(), Outcome::Failed { .. }));
 }

@@ -107,7 +107,7 @@ impl<A: Deliver> Flow<'_, A> {
             };
             match action.render(&delivery) {
                 Ok(rendered) => action.deliver(&rendered).await,
-                Err(reason) => Outcome::Failed { reason },
+                Err(outcome) => outcome,
             }
         });
         self.deliveries.tickets.insert(task.id(), ticket);

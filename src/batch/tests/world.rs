@@ -113,14 +113,14 @@ pub(super) struct Letter {
 impl Deliver for Recorder {
     type Rendered = Letter;
 
-    fn render(&self, delivery: &Delivery<'_>) -> Result<Letter, String> {
+    fn render(&self, delivery: &Delivery<'_>) -> Result<Letter, Outcome> {
         let Some(Scalar::Text(email)) = delivery.row.get("email") else {
-            return Err("no email".to_owned());
+            return Err(Outcome::Failed { reason: "no email".to_owned() });
         };
         Ok(Letter { email: email.clone(), reservation: delivery.reservation.to_owned() })
     }
 
-    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Letter, String> {
+    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Letter, Outcome> {
         let emails = rows.iter().filter_map(|row| match row.get("email") {
             Some(Scalar::Text(email)) => Some(email.as_str()),
             _ => None,

@@ -1,0 +1,32 @@
+//! A mail batch with a mistake in its template: the run stops before any row pays for it.
+
+use serde_json::{Value, json};
+
+use crate::support::mailing::Mailing;
+
+fn mail(subject: &str) -> Value {
+    json!({ "action": { "mail": {
+        "via": "out", "to": "{{ email }}", "subject": subject, "text": "第 {{ id }} 封"
+    } } })
+}
+
+#[test]
+fn a_mistake_in_the_template_costs_no_row() {
+    for (subject, named) in [("{{ nmae }}", "\"nmae\" is missing"), ("{{ name | shout }}", "shout")] {
+        let mailing = Mailing::to("maildir:outbox", 30, &mail(subject));
+        let ran = mailing.project().gulou(&["fire", "mailing"]).expect_code(1);
+        assert!(ran.stdout.contains(named) || ran.stderr.contains(named), "{ran:?}");
+        assert_eq!(mailing.open_rows(), 30);
+
+        // With the template mended, every row goes out: none was written off.
+        let config = mailing.project().path("triggers/mailing/config.json");
+        let text = std::fs::read_to_string(&config).unwrap();
+        mailing.project().write("triggers/mailing/config.json", &text.replace(subject, "{{ name }}"));
+        for _ in 0..2 {
+            mailing.project().gulou(&["fire", "mailing"]).expect_code(0);
+        }
+        assert_eq!(mailing.open_rows(), 0);
+        let mails = std::fs::read_dir(mailing.project().path("outbox/new")).unwrap().count();
+        assert_eq!(mails, 30);
+    }
+}
