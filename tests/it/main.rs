@@ -6,6 +6,7 @@ mod config_errors;
 mod config_samples;
 mod cron_conformance;
 mod cron_differential;
+mod cron_errors;
 mod cron_explain;
 mod cron_next;
 mod cron_oracle;
