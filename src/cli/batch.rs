@@ -182,7 +182,7 @@ fn show(settings: &Settings, batch: &str, json: bool) -> anyhow::Result<u8> {
     }
     match (&summary.trigger, summary.fire_time, &summary.fire_state) {
         (Some(trigger), Some(time), Some(state)) => {
-            println!("newest fire  {} {trigger}: {state}", seconds(time))
+            println!("newest fire  {} {trigger}: {state}", seconds(time));
         }
         _ => println!("it never ran"),
     }

@@ -197,6 +197,11 @@ impl<'a, A: Deliver> Flow<'a, A> {
         let aborting = matches!(self.stop, Some(Stop::Abort));
         let limit = self.job.settings.time_limit.filter(|_| !stopping);
         let limit = limit.map(|limit| (self.began + limit).saturating_sub(self.job.clock.monotonic()));
+        if limit == Some(Duration::ZERO) {
+            // Not left to the timer below: events that come faster than it ticks would hide it.
+            self.stop = Some(Stop::TimeLimit);
+            return;
+        }
         let grace = self.deliveries.grace(self.job.clock.monotonic());
         tokio::select! {
             biased;
