@@ -27,8 +27,8 @@ fn killed_mailing_that_holds_doubtful_rows_repeats_none() {
 
     // An operator who would rather send twice than not at all has the last word.
     let resend = ["batch", "--config", "config.json", "resend", "mailing", "--all"];
-    let resent = mailing.project().gulou(&resend).expect_code(0);
-    assert!(resent.stdout.starts_with(&format!("{held} row")), "{}", resent.stdout);
+    let answer = mailing.project().gulou(&resend).expect_code(0);
+    assert!(answer.stdout.starts_with(&format!("{held} row")), "{}", answer.stdout);
     go_through(&mailing);
     let ordeal = Ordeal { resend: true, window: held, kills: 1 };
     let account = judge(&mailing.testimony(post.delivered()), ordeal).unwrap();
