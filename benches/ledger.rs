@@ -5,6 +5,7 @@
 //! `GULOU_BENCH_ROWS` (200000), `GULOU_BENCH_ROUNDS` (5), `GULOU_BENCH_WINDOW` (256), `GULOU_BENCH_CONCURRENCY` (16)
 //! and `TMPDIR` change it.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking")]
+#![allow(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "rows are few beside 2^52")]
 
 use std::path::Path;
 
