@@ -23,8 +23,8 @@ use rusqlite::{Connection, params};
 use tokio_util::sync::CancellationToken;
 
 fn main() {
-    let rows: usize = from_env("GULOU_BENCH_ROWS", 200_000);
-    let rounds: usize = from_env("GULOU_BENCH_ROUNDS", 5);
+    let rows: u32 = from_env("GULOU_BENCH_ROWS", 200_000);
+    let rounds: u32 = from_env("GULOU_BENCH_ROUNDS", 5);
     println!("{rows} rows a round; rows a second");
     println!("{:>6}  {:>10}  {:>10}  {:>6}", "round", "bare", "ledger", "ratio");
     let (mut bare, mut ours) = (Vec::new(), Vec::new());
@@ -38,7 +38,7 @@ fn main() {
     println!("median  {bare:>10.0}  {ours:>10.0}  {:>6.2}", ours / bare);
 }
 
-fn from_env(name: &str, default: usize) -> usize {
+fn from_env(name: &str, default: u32) -> u32 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
 }
 
@@ -47,7 +47,7 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures[figures.len() / 2]
 }
 
-fn fill(path: &Path, rows: usize) -> Connection {
+fn fill(path: &Path, rows: u32) -> Connection {
     let connection = Connection::open(path).unwrap();
     connection
         .execute_batch(
@@ -60,14 +60,14 @@ fn fill(path: &Path, rows: usize) -> Connection {
         .execute(
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
              INSERT INTO users (id, email) SELECT i, 'user' || i || '@ex.test' FROM n",
-            [rows as i64],
+            [rows],
         )
         .unwrap();
     connection
 }
 
 /// The same reads and marks, a page a transaction, in one thread.
-fn bare_loop(rows: usize) -> f64 {
+fn bare_loop(rows: u32) -> f64 {
     let dir = tempfile::tempdir().unwrap();
     let mut source = fill(&dir.path().join("main.db"), rows);
     let clock = Clock::system();
@@ -91,7 +91,7 @@ fn bare_loop(rows: usize) -> f64 {
         transaction.commit().unwrap();
         match page.last() {
             Some((id, _)) => last = *id,
-            None => break rows as f64 / clock.monotonic().as_secs_f64(),
+            None => break f64::from(rows) / clock.monotonic().as_secs_f64(),
         }
     }
 }
@@ -119,7 +119,7 @@ impl Deliver for Nothing {
     }
 }
 
-fn through_the_ledger(rows: usize) -> f64 {
+fn through_the_ledger(rows: u32) -> f64 {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("main.db");
     drop(fill(&path, rows));
@@ -151,7 +151,7 @@ fn through_the_ledger(rows: usize) -> f64 {
     let took = clock.monotonic().saturating_sub(began);
     assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
     assert_eq!(outcome.result.unwrap()["sent"], rows);
-    rows as f64 / took.as_secs_f64()
+    f64::from(rows) / took.as_secs_f64()
 }
 
 fn settings() -> BatchSettings {
@@ -179,8 +179,8 @@ fn settings() -> BatchSettings {
             failed: None,
         }),
         pages: Pages::All,
-        concurrency: from_env("GULOU_BENCH_CONCURRENCY", 16),
-        window: from_env("GULOU_BENCH_WINDOW", 256),
+        concurrency: from_env("GULOU_BENCH_CONCURRENCY", 16) as usize,
+        window: from_env("GULOU_BENCH_WINDOW", 256) as usize,
         rate: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
