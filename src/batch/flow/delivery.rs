@@ -40,10 +40,12 @@ impl Deliveries {
         self.end_by.filter(|_| !self.is_empty()).map(|end_by| end_by.saturating_sub(now))
     }
 
-    /// Cuts off what is under way; each is reported as uncertain.
-    pub(super) fn abort(&mut self) {
-        self.end_by = None;
-        self.tasks.abort_all();
+    /// Cuts off what is under way if it has had its time; each is reported as uncertain.
+    pub(super) fn abort_if_due(&mut self, now: Duration) {
+        if self.end_by.is_some_and(|end_by| now >= end_by) {
+            self.end_by = None;
+            self.tasks.abort_all();
+        }
     }
 
     /// The next that ends; none: nothing is under way.

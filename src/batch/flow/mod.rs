@@ -182,6 +182,11 @@ impl<'a, A: Deliver> Flow<'a, A> {
 
     /// Starts whatever can start. Answers how long the rate makes the next delivery wait.
     fn launch(&mut self) -> Option<Duration> {
+        let now = self.job.clock.monotonic();
+        if self.stop.is_none() && self.limit().is_some_and(|limit| now >= limit) {
+            self.stop = Some(Stop::TimeLimit);
+        }
+        self.deliveries.abort_if_due(now);
         if self.stop.is_some() {
             self.release();
         }
@@ -195,28 +200,19 @@ impl<'a, A: Deliver> Flow<'a, A> {
     async fn next(&mut self, wait: Option<Duration>) {
         let stopping = self.stop.is_some();
         let aborting = matches!(self.stop, Some(Stop::Abort));
-        let limit = self.job.settings.time_limit.filter(|_| !stopping);
-        let limit = limit.map(|limit| (self.began + limit).saturating_sub(self.job.clock.monotonic()));
-        if limit == Some(Duration::ZERO) {
-            // Not left to the timer below: events that come faster than it ticks would hide it.
-            self.stop = Some(Stop::TimeLimit);
-            return;
-        }
-        let grace = self.deliveries.grace(self.job.clock.monotonic());
+        let now = self.job.clock.monotonic();
+        // These only wake up: under load other branches win, so `launch` looks at the clock itself.
+        let limit = self.limit().filter(|_| !stopping).map(|limit| limit.saturating_sub(now));
+        let grace = self.deliveries.grace(now);
         tokio::select! {
             biased;
             () = self.context.abort.cancelled(), if !aborting => {
                 self.stop = Some(Stop::Abort);
-                self.deliveries.end_by(self.job.clock.monotonic() + ABORT_GRACE);
+                self.deliveries.end_by(now + ABORT_GRACE);
             }
             () = self.context.drain.cancelled(), if !stopping => self.stop = Some(Stop::Drain),
-            () = tokio::time::sleep(limit.unwrap_or_default()), if limit.is_some() => {
-                // A test's clock may stand still while the timer runs.
-                if Some(self.job.clock.monotonic()) >= self.job.settings.time_limit.map(|limit| self.began + limit) {
-                    self.stop = Some(Stop::TimeLimit);
-                }
-            }
-            () = tokio::time::sleep(grace.unwrap_or_default()), if grace.is_some() => self.deliveries.abort(),
+            () = tokio::time::sleep(limit.unwrap_or_default()), if limit.is_some() => {}
+            () = tokio::time::sleep(grace.unwrap_or_default()), if grace.is_some() => {}
             Some(event) = self.workers.join_next() => match event {
                 Ok(event) => self.take_in(event),
                 Err(error) => self.broken = Some(format!("a worker of the batch died: {error}")),
@@ -326,6 +322,11 @@ impl<'a, A: Deliver> Flow<'a, A> {
         let idle = status == Status::Succeeded && self.account.selected == 0;
         let result = Some(self.account.to_json(took));
         Ended { outcome: Outcome { status, message: Some(message), result, idle }, clean }
+    }
+
+    /// When the time is over that the settings allow, monotonic.
+    fn limit(&self) -> Option<Duration> {
+        self.job.settings.time_limit.map(|limit| self.began + limit)
     }
 
     fn took(&self) -> Duration {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use serde_json::json;
 
-use super::world::{World, account, failed, retry, sent};
+use super::world::{World, account, failed, retry, sent, wait_until_reserved};
 use crate::run::Status;
 use crate::settings::Pages;
 
@@ -155,13 +155,14 @@ async fn without_a_mark_pages_walk_round_the_table() {
     assert!(world.post.counts().values().all(|count| *count == 2), "{:?}", world.post.counts());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn rows_that_waited_long_are_read_again_before_they_are_delivered() {
     let mut world = World::new(8);
     world.settings.concurrency = 1;
-    let (clock, database) = (world.clock.clone(), world.database());
+    let (clock, database, state) = (world.clock.clone(), world.database(), world.state());
     world.post.answers(move |email| {
         if email == "2@x" {
+            wait_until_reserved(&state, "[3]");
             clock.advance(Duration::from_secs(31));
             let source = Connection::open(&database).unwrap();
             source.busy_timeout(Duration::from_secs(10)).unwrap();

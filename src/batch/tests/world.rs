@@ -5,6 +5,7 @@ use std::future::pending;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::Tz;
@@ -217,7 +218,7 @@ impl World {
     /// Runs a script in the state.
     pub(super) fn state_sql(&self, script: &str) {
         let state = Connection::open(self.state()).unwrap();
-        state.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+        state.busy_timeout(Duration::from_secs(10)).unwrap();
         state.execute_batch(script).unwrap();
     }
 
@@ -362,6 +363,18 @@ pub(super) fn mail() -> MailSettings {
         text: None,
         html: None,
         list_unsubscribe: None,
+    }
+}
+
+/// Waits until the ledger in `state` has the row `key` reserved. Blocks.
+pub(super) fn wait_until_reserved(state: &Path, key: &str) {
+    let connection = Connection::open(state).unwrap();
+    let mut reserved =
+        connection.prepare("SELECT 1 FROM ledger_entry WHERE key = ?1 AND state = 'reserved'").unwrap();
+    let clock = Clock::system();
+    while !reserved.exists([key]).unwrap() {
+        assert!(clock.monotonic() < Duration::from_secs(60), "{key} is not reserved");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
