@@ -150,7 +150,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             workers: JoinSet::new(),
             intake,
             ready: VecDeque::new(),
-            depth: job.settings.concurrency.clamp(1, job.settings.window.max(1)),
+            depth: (2 * job.settings.concurrency).clamp(1, job.settings.window.max(1)),
             settled: Vec::new(),
             to_mark: Vec::new(),
             to_forget: Vec::new(),

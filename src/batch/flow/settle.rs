@@ -90,6 +90,9 @@ impl<A: Deliver> Flow<'_, A> {
             self.stepping = true;
             return;
         }
+        if self.may_gather() {
+            return;
+        }
         let reserving = self.next_reservations(room);
         self.intake.drop_surplus();
         self.let_go();
@@ -119,6 +122,12 @@ impl<A: Deliver> Flow<'_, A> {
         let pending = PendingStep { reserving, settled: settled.collect() };
         let ledger = self.job.ledger.clone();
         self.workers.spawn(async move { Event::Step(pending, ledger.step(step).await) });
+    }
+
+    /// Enough is reserved to keep the deliveries busy: outcomes may gather, so that more of them share a commit.
+    fn may_gather(&self) -> bool {
+        let slack = self.ready.len() > self.job.settings.concurrency;
+        slack && self.stop.is_none() && self.settled.len() < self.job.settings.window / 4
     }
 
     /// A step is durable, or the ledger is broken.
