@@ -48,17 +48,6 @@ pub enum DbError {
     Closed,
 }
 
-impl DbError {
-    /// True when the same may succeed a little later: another process holds the database.
-    pub fn is_transient(&self) -> bool {
-        matches!(
-            self,
-            Self::Sqlite { source: rusqlite::Error::SqliteFailure(error, _), .. }
-                if matches!(error.code, rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked)
-        )
-    }
-}
-
 /// The databases that the configuration names.
 #[derive(Clone, Debug)]
 pub struct Databases {

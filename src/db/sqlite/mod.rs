@@ -3,6 +3,8 @@
 mod create;
 pub mod inspect;
 mod read_only;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::mpsc;
