@@ -76,10 +76,14 @@ impl<A: Deliver> Batch<A> {
             () = context.abort.cancelled() => return Outcome::interrupted("stopped before it began"),
             () = context.drain.cancelled() => return Outcome::interrupted("stopped before it began"),
         };
-        match self.run_in_turn(fire, context, &mut turn).await {
+        let outcome = match self.run_in_turn(fire, context, &mut turn).await {
             Ok(outcome) => outcome,
             Err(error) => Outcome::failed(error.to_string()),
+        };
+        if let Some(message) = outcome.message.as_ref().filter(|_| !outcome.idle) {
+            context.output.line(Stream::System, message);
         }
+        outcome
     }
 
     async fn run_in_turn(

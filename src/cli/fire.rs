@@ -45,8 +45,9 @@ impl Fire {
         if let Some(result) = &outcome.result {
             println!("{}", serde_json::to_string_pretty(result).context("could not print the result")?);
         }
-        let message = outcome.message.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
-        eprintln!("run {run} {}{message}", outcome.status.as_str());
+        let reason = outcome.message.as_deref().filter(|_| outcome.status != Status::Succeeded);
+        let reason = reason.map(|text| format!(": {text}")).unwrap_or_default();
+        eprintln!("run {run} {}{reason}", outcome.status.as_str());
         Ok(if outcome.status == Status::Succeeded { exit::OK } else { exit::FAILED })
     }
 }

@@ -1,4 +1,4 @@
-//! A mail batch with a mistake in its template: the run stops before any row pays for it.
+//! Mail batches through the program: what a run leaves in its log, and what a mistake in a template costs.
 
 use serde_json::{Value, json};
 
@@ -29,4 +29,13 @@ fn a_mistake_in_the_template_costs_no_row() {
         let mails = std::fs::read_dir(mailing.project().path("outbox/new")).unwrap().count();
         assert_eq!(mails, 30);
     }
+}
+
+#[test]
+fn the_log_of_a_run_ends_with_what_it_came_to() {
+    let mailing = Mailing::to("maildir:outbox", 30, &json!({}));
+    let ran = mailing.project().gulou(&["fire", "mailing"]).expect_code(0);
+    assert!(ran.stderr.contains("30 sent"), "{ran:?}");
+    let logs = mailing.project().gulou(&["logs", "1"]).expect_code(0).stdout;
+    assert!(logs.lines().last().is_some_and(|line| line.contains("30 sent")), "{logs}");
 }
