@@ -8,7 +8,6 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::{exit, times};
-use crate::clock::Clock;
 use crate::schedule::{Language, LintFacts, Schedule};
 
 const EXAMPLES: &str = "\
@@ -55,13 +54,14 @@ const SHOWN: usize = 5;
 
 impl Explain {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let (schedule, after) = match self.ask() {
-            Ok(question) => question,
-            Err(message) => {
-                eprintln!("{message}");
-                return Ok(exit::USAGE);
-            }
-        };
+        let (schedule, after) =
+            match times::schedule(&self.expression, &self.tz, self.after.as_deref(), self.json) {
+                Ok(question) => question,
+                Err(message) => {
+                    eprintln!("{message}");
+                    return Ok(exit::USAGE);
+                }
+            };
         let answer = Answer::of(&schedule, after);
         let text = if self.json {
             format!("{}\n", answer.json(&self.expression, &schedule))
@@ -72,19 +72,6 @@ impl Explain {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
             _ => Ok(exit::OK),
         }
-    }
-
-    fn ask(&self) -> Result<(Schedule, i64), String> {
-        let after = match &self.after {
-            None => Clock::system().now().timestamp(),
-            Some(text) => times::parse("--after", text)?,
-        };
-        if let Err(error) = crate::schedule::timezone(&self.tz) {
-            return Err(format!("--tz: {error}"));
-        }
-        let schedule = Schedule::parse(&self.expression, &self.tz)
-            .map_err(|error| if self.json { error.one_line() } else { error.to_string() })?;
-        Ok((schedule, after))
     }
 
     fn language(&self) -> Language {

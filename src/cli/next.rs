@@ -5,7 +5,6 @@ use std::io::{self, BufWriter, Write};
 use clap::Args;
 
 use super::{exit, times};
-use crate::clock::Clock;
 use crate::schedule::Schedule;
 
 const EXAMPLES: &str = "\
@@ -74,15 +73,8 @@ impl Next {
                 ));
             }
         };
-        let after = match &self.after {
-            None => Clock::system().now().timestamp(),
-            Some(text) => times::parse("--after", text)?,
-        };
-        if let Err(error) = crate::schedule::timezone(&self.tz) {
-            return Err(format!("--tz: {error}"));
-        }
-        let schedule = Schedule::parse(&self.expression, &self.tz)
-            .map_err(|error| if self.json { error.one_line() } else { error.to_string() })?;
+        let (schedule, after) =
+            times::schedule(&self.expression, &self.tz, self.after.as_deref(), self.json)?;
         Ok(Question { schedule, after, count, previous: self.previous })
     }
 }

@@ -1,10 +1,31 @@
-//! Instants on the command line.
+//! Schedules and instants on the command line.
 
 use chrono::{DateTime, FixedOffset, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 
+use crate::clock::Clock;
+use crate::schedule::{self, Schedule};
+
+/// A schedule and the instant to start from, now if none was typed, as `next` and `explain` take them. An
+/// error of the expression has several lines with a caret, or one when `one_line` asks for it.
+pub(super) fn schedule(
+    expression: &str,
+    zone: &str,
+    after: Option<&str>,
+    one_line: bool,
+) -> Result<(Schedule, i64), String> {
+    let after = match after {
+        None => Clock::system().now().timestamp(),
+        Some(text) => parse("--after", text)?,
+    };
+    schedule::timezone(zone).map_err(|error| format!("--tz: {error}"))?;
+    let schedule = Schedule::parse(expression, zone)
+        .map_err(|error| if one_line { error.one_line() } else { error.to_string() })?;
+    Ok((schedule, after))
+}
+
 /// An instant that the user typed for `option`; fractions of a second are dropped. The error is one line.
-pub(super) fn parse(option: &str, text: &str) -> Result<i64, String> {
+fn parse(option: &str, text: &str) -> Result<i64, String> {
     DateTime::parse_from_rfc3339(text).map(|time| time.timestamp()).map_err(|_| {
         let text = text.escape_debug();
         format!("{option}: `{text}` is not a time; write it like `2026-06-01T09:00:00+08:00`")
