@@ -13,9 +13,10 @@ use super::dispatch::{self, Run};
 use super::plan::{Due, Plan};
 use super::runner::Function;
 use super::wake::{Alarm, Wake};
+use super::wanted::Wanted;
 use crate::clock::Clock;
 use crate::run::{Fire, Output, Reason};
-use crate::settings::{EventSettings, HistorySettings};
+use crate::settings::{EventSettings, HistorySettings, Overlap};
 use crate::store::runs::{Claim, ClaimRequest, RunId, SkipReason, SkippedSpan};
 use crate::store::{Store, StoreError};
 
@@ -83,17 +84,6 @@ struct Late {
     fire_time: i64,
     reason: Reason,
     missed: u32,
-}
-
-/// A claim to be made, and where it came from.
-pub(super) struct Wanted {
-    pub(super) function: usize,
-    pub(super) trigger: usize,
-    pub(super) fire_time: i64,
-    pub(super) reason: Reason,
-    pub(super) attempt: u32,
-    pub(super) missed: u32,
-    pub(super) backlog_of: Option<usize>,
 }
 
 impl Engine {
@@ -304,7 +294,7 @@ impl Engine {
                 reason: wanted.reason,
                 attempt: wanted.attempt,
                 missed: wanted.missed,
-                overlap: function.overlap,
+                overlap: wanted.overlap(function),
                 room: index < room,
                 now,
             }
@@ -387,8 +377,7 @@ impl Engine {
     pub(super) async fn start_waiting(&mut self) {
         for function in self.waiting.clone() {
             while self.running.len() < self.limits.max_runs
-                && (self.lanes[function].running == 0
-                    || self.functions[function].overlap == crate::settings::Overlap::Allow)
+                && (self.lanes[function].running == 0 || self.functions[function].overlap == Overlap::Allow)
                 && let Some(pending) = self.lanes[function].waiting.pop_front()
             {
                 let now = self.clock.now().timestamp_millis();

@@ -12,6 +12,7 @@ mod plan;
 mod recovery;
 mod runner;
 mod wake;
+mod wanted;
 
 pub use dispatch::Foreground;
 pub use engine_loop::{Engine, Limits};

@@ -2,8 +2,10 @@
 
 use chrono::DateTime;
 
-use super::engine_loop::{Engine, Pending, Wanted};
+use super::engine_loop::{Engine, Pending};
 use super::runner::Runner;
+use super::wanted::Wanted;
+use crate::batch::InterruptedFire;
 use crate::run::{Fire, Outcome, Reason};
 use crate::settings::{Misfire, OnInterrupted};
 use crate::store::StoreError;
@@ -12,27 +14,35 @@ use crate::store::runs::RunRecord;
 impl Engine {
     /// Settles batches and runs that the last process left open, and plans all triggers.
     pub async fn recover(&mut self) -> Result<(), StoreError> {
-        self.recover_batches().await;
-        self.settle_open_runs().await?;
+        let cut_off = self.recover_batches().await;
+        self.settle_open_runs(cut_off).await?;
         self.plan_triggers().await
     }
 
-    async fn recover_batches(&self) {
+    /// Settles what batches left in their ledgers; answers the fires that they have not finished.
+    async fn recover_batches(&self) -> Vec<InterruptedFire> {
+        let mut cut_off = Vec::new();
         for function in &self.functions {
-            if let Runner::Batch(batch) = &function.runner
-                && let Err(error) = batch.recover().await
-            {
-                // Every run of the batch tries again first; until one succeeds, nothing is delivered.
-                tracing::error!(function = function.name, %error, "could not settle the batch's reservations");
+            let Runner::Batch(batch) = &function.runner else { continue };
+            match batch.recover().await {
+                Ok(recovery) => cut_off.extend(recovery.interrupted),
+                Err(error) => {
+                    // Every run of the batch tries again first; until one succeeds, nothing is delivered.
+                    let function = function.name.as_str();
+                    tracing::error!(function, %error, "could not settle the batch's reservations");
+                }
             }
         }
+        cut_off
     }
 
-    async fn settle_open_runs(&mut self) -> Result<(), StoreError> {
-        // First, since the runs that are ended below look like drained ones afterwards.
-        let mut again = self.drained_batches().await?;
+    async fn settle_open_runs(&mut self, cut_off: Vec<InterruptedFire>) -> Result<(), StoreError> {
+        let mut again = Vec::new();
+        for fire in cut_off {
+            again.extend(self.resumed(&fire).await?);
+        }
         for run in self.store.left_open().await? {
-            let Some((function, trigger)) = self.locate(&run) else {
+            let Some((function, trigger)) = self.locate(&run.function, &run.trigger) else {
                 self.end_open(&run, "the daemon stopped, and the trigger is gone since").await?;
                 continue;
             };
@@ -44,40 +54,37 @@ impl Engine {
                 self.end_open(&run, "the daemon stopped before it could start").await?;
             } else {
                 self.end_open(&run, "the daemon stopped or died during the run").await?;
-                again.extend(self.again(function, trigger, &run));
+                again.extend(self.rerun(function, trigger, &run));
             }
         }
+        // What was cut off goes before what was waiting for it.
         self.claim_and_start(again).await;
         self.start_waiting().await;
         Ok(())
     }
 
-    /// Batches whose newest run a drain cut off at a checkpoint.
-    async fn drained_batches(&self) -> Result<Vec<Wanted>, StoreError> {
-        let mut again = Vec::new();
-        for function in &self.functions {
-            if matches!(function.runner, Runner::Batch(_))
-                && let Some(run) = self.store.newest_run(function.name.clone()).await?
-                && run.state == crate::run::Status::Interrupted.as_str()
-                && let Some((function, trigger)) = self.locate(&run)
-            {
-                again.extend(self.again(function, trigger, &run));
-            }
-        }
-        Ok(again)
+    /// The rest of a batch's fire; none when its trigger is gone.
+    async fn resumed(&self, fire: &InterruptedFire) -> Result<Option<Wanted>, StoreError> {
+        let names = fire.trigger.split_once('/');
+        let Some((function, trigger)) = names.and_then(|(function, trigger)| self.locate(function, trigger))
+        else {
+            tracing::warn!(trigger = fire.trigger, "a batch was cut off, and its trigger is gone since");
+            return Ok(None);
+        };
+        let fire_time = fire.fire_time.timestamp();
+        let attempts = self.store.attempts(fire.trigger.clone(), fire_time).await?;
+        let (reason, attempt) = (Reason::Resume, attempts + 1);
+        Ok(Some(Wanted { function, trigger, fire_time, reason, attempt, missed: 0, backlog_of: None }))
     }
 
-    /// A run in the place of one that was cut off, if the function's rule asks for it.
-    fn again(&self, function: usize, trigger: usize, run: &RunRecord) -> Option<Wanted> {
+    /// A run in the place of one that was cut off, if the function's rule asks for it. Batches resume by
+    /// their ledger.
+    fn rerun(&self, function: usize, trigger: usize, run: &RunRecord) -> Option<Wanted> {
         let rule = &self.functions[function];
-        let reason = match (&rule.runner, rule.on_interrupted) {
-            (Runner::Batch(_), _) => Reason::Resume,
-            (Runner::Target(_), OnInterrupted::Rerun) => Reason::Retry,
-            (Runner::Target(_), OnInterrupted::Fail) => return None,
-        };
-        let attempt = run.attempt + 1;
-        let (fire_time, missed) = (run.fire_time, run.missed);
-        Some(Wanted { function, trigger, fire_time, reason, attempt, missed, backlog_of: None })
+        let reruns = matches!(rule.runner, Runner::Target(_)) && rule.on_interrupted == OnInterrupted::Rerun;
+        let (fire_time, missed, attempt) = (run.fire_time, run.missed, run.attempt + 1);
+        let reason = Reason::Retry;
+        reruns.then_some(Wanted { function, trigger, fire_time, reason, attempt, missed, backlog_of: None })
     }
 
     async fn end_open(&self, run: &RunRecord, message: &str) -> Result<(), StoreError> {
@@ -92,10 +99,10 @@ impl Engine {
         self.store.finish(run.id, Outcome::interrupted(message), now).await
     }
 
-    fn locate(&self, run: &RunRecord) -> Option<(usize, usize)> {
-        let function = self.functions.iter().position(|function| function.name == run.function)?;
-        let triggers = &self.functions[function].triggers;
-        Some((function, triggers.iter().position(|trigger| trigger.name == run.trigger)?))
+    fn locate(&self, function: &str, trigger: &str) -> Option<(usize, usize)> {
+        let index = self.functions.iter().position(|candidate| candidate.name == function)?;
+        let triggers = &self.functions[index].triggers;
+        Some((index, triggers.iter().position(|candidate| candidate.name == trigger)?))
     }
 
     fn still_in_time(&self, function: usize, trigger: usize, run: &RunRecord) -> bool {

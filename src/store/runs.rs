@@ -229,13 +229,9 @@ impl Store {
         self.write(move |connection| sqlite::runs::left_open(connection, epoch)).await
     }
 
-    /// The newest run of a function.
-    pub async fn newest_run(&self, function: String) -> Result<Option<RunRecord>, StoreError> {
-        self.write(move |connection| {
-            let filter = HistoryFilter { function: Some(function), limit: 1, ..HistoryFilter::default() };
-            Ok(sqlite::runs::history(connection, &filter)?.pop())
-        })
-        .await
+    /// How many attempts a fire has had, by its trigger's full name and its fire time.
+    pub async fn attempts(&self, full_name: String, fire_time: i64) -> Result<u32, StoreError> {
+        self.write(move |connection| sqlite::runs::attempts(connection, &full_name, fire_time)).await
     }
 
     /// Lines of a run's output.

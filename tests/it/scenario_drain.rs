@@ -88,3 +88,38 @@ fn a_batch_stops_at_a_checkpoint_and_goes_on() {
     let account = judge(&mailing.testimony(sink.delivered()), ordeal);
     assert_eq!(account, Ok(Account { sent: rows, ..Account::default() }));
 }
+
+#[test]
+fn a_fire_that_was_cut_off_goes_on_before_the_one_that_waited_for_it() {
+    let rows = 1_000;
+    let mailing = Mailing::to("maildir:outbox", rows, &json!({ "rate": "200/s", "window": 32 }));
+    // Without a mark each row goes out once a fire, so what a fire has not sent is sent by no other.
+    let config = mailing.project().path("triggers/mailing/config.json");
+    let mut function: Value = serde_json::from_str(&fs::read_to_string(&config).unwrap()).unwrap();
+    function["target"]["batch"].as_object_mut().unwrap().remove("mark");
+    mailing.project().function("mailing", &function);
+    let runs = || -> Vec<Value> {
+        let ran = mailing.project().gulou(&["history", "-n", "1000", "--json"]).expect_code(0);
+        serde_json::from_str(&ran.stdout).unwrap()
+    };
+    let in_state = |state: &str| runs().into_iter().find(|run| run["state"] == state);
+
+    let daemon = mailing.project().serve("config.json");
+    let waiting = eventually("a second fire that waits", || in_state("waiting"));
+    let (code, log) = daemon.stop();
+    assert_eq!(code, Some(0), "{log}");
+    let cut_off = in_state("interrupted").expect("the first fire was in the middle");
+    assert_ne!(cut_off["fire_time"], waiting["fire_time"]);
+
+    // The rest goes out as fast as it can.
+    function["target"]["batch"].as_object_mut().unwrap().remove("rate");
+    mailing.project().function("mailing", &function);
+    let daemon = mailing.project().serve("config.json");
+    let resumed = eventually("the rest of the first fire", || {
+        runs().into_iter().find(|run| run["reason"] == "resume" && run["state"] == "succeeded")
+    });
+    daemon.stop();
+    assert_eq!((&resumed["fire_time"], &resumed["attempt"]), (&cut_off["fire_time"], &json!(2)));
+    let sent = |run: &Value| run["result"]["sent"].as_u64().unwrap();
+    assert_eq!(sent(&cut_off) + sent(&resumed), u64::from(rows), "each row once for the fire");
+}

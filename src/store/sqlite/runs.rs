@@ -262,6 +262,17 @@ pub(in crate::store) fn left_open(connection: &Connection, epoch: i64) -> Result
     Ok(runs.collect::<Result<_, _>>()?)
 }
 
+pub(in crate::store) fn attempts(
+    connection: &Connection,
+    full_name: &str,
+    fire_time: i64,
+) -> Result<u32, StoreError> {
+    let attempts = connection
+        .prepare("SELECT ifnull(max(attempt), 0) FROM run WHERE function || '/' || trigger = ?1 AND fire_time = ?2")?
+        .query_row(params![full_name, fire_time], |row| row.get(0))?;
+    Ok(attempts)
+}
+
 pub(in crate::store) fn append_output(
     connection: &Connection,
     run: RunId,
