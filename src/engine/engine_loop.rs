@@ -6,6 +6,8 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::time::Duration;
 
+use chrono::DateTime;
+use chrono_tz::Asia::Shanghai;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -238,7 +240,7 @@ impl Engine {
     async fn record_skipped(&self, spans: Vec<SkippedSpan>, now: i64) {
         for span in &spans {
             let SkippedSpan { function, trigger, first, last, count, reason } = span;
-            let reason = reason.as_str();
+            let (first, last, reason) = (beijing(*first), beijing(*last), reason.as_str());
             tracing::warn!(function, trigger, first, last, count, reason, "fire times were missed");
         }
         while let Err(error) = self.store.skip(spans.clone(), now).await {
@@ -326,11 +328,11 @@ impl Engine {
                 self.wait(wanted.function, pending);
             }
             Claim::Skipped => {
-                let trigger = request.trigger.as_str();
+                let (trigger, fire_time) = (request.trigger.as_str(), beijing(request.fire_time));
                 tracing::warn!(
                     function = request.function,
                     trigger,
-                    fire_time = request.fire_time,
+                    fire_time,
                     "skipped: the function is still running"
                 );
                 return wanted.backlog_of.and_then(|trigger| self.next_late(trigger));
@@ -432,4 +434,9 @@ impl Engine {
         }
         aborted
     }
+}
+
+/// An instant as the log writes it.
+fn beijing(unix: i64) -> String {
+    DateTime::from_timestamp(unix, 0).unwrap_or_default().with_timezone(&Shanghai).to_rfc3339()
 }
