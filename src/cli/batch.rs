@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::history::{millis, seconds};
+use super::times::{millis, seconds};
 use super::{ConfigArg, exit};
 use crate::clock::Clock;
 use crate::settings::{BatchSettings, Settings, TargetSettings};

@@ -1,11 +1,10 @@
 //! `gulou history`.
 
 use anyhow::Context as _;
-use chrono::DateTime;
-use chrono_tz::Asia::Shanghai;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::times::{millis, seconds};
 use super::{ConfigArg, exit};
 use crate::store::Reader;
 use crate::store::runs::{HistoryFilter, RunRecord, SkippedRecord};
@@ -139,15 +138,4 @@ fn duration(millis: i64) -> String {
         return format!("{millis} ms");
     }
     format!("{}.{} s", millis / 1000, millis % 1000 / 100)
-}
-
-/// Beijing time.
-pub(super) fn seconds(unix: i64) -> String {
-    DateTime::from_timestamp(unix, 0).unwrap_or_default().with_timezone(&Shanghai).to_rfc3339()
-}
-
-/// Beijing time with milliseconds.
-pub(super) fn millis(unix: i64) -> String {
-    let instant = DateTime::from_timestamp_millis(unix).unwrap_or_default().with_timezone(&Shanghai);
-    instant.to_rfc3339_opts(chrono::SecondsFormat::Millis, false)
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use serde_json::json;
 
-use super::history::millis;
+use super::times::millis;
 use super::{ConfigArg, exit};
 use crate::store::Reader;
 

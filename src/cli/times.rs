@@ -1,6 +1,7 @@
 //! Schedules and instants on the command line.
 
-use chrono::{DateTime, FixedOffset, Offset, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, Offset, SecondsFormat, TimeZone, Utc};
+use chrono_tz::Asia::Shanghai;
 use chrono_tz::Tz;
 
 use crate::clock::Clock;
@@ -38,6 +39,17 @@ pub(super) fn rfc3339(unix: i64, zone: Tz) -> String {
     let offset = zone.offset_from_utc_datetime(&utc.naive_utc()).fix().local_minus_utc();
     let offset = FixedOffset::east_opt(offset / 60 * 60).unwrap_or_else(|| Utc.fix());
     utc.with_timezone(&offset).format("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+/// Beijing time.
+pub(super) fn seconds(unix: i64) -> String {
+    DateTime::from_timestamp(unix, 0).unwrap_or_default().with_timezone(&Shanghai).to_rfc3339()
+}
+
+/// Beijing time with milliseconds.
+pub(super) fn millis(unix: i64) -> String {
+    let instant = DateTime::from_timestamp_millis(unix).unwrap_or_default().with_timezone(&Shanghai);
+    instant.to_rfc3339_opts(SecondsFormat::Millis, false)
 }
 
 #[cfg(test)]

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::output::Recorder;
-use super::runner::{Function, Runner};
+use super::runner::{Function, Occurrence, Runner};
 use crate::clock::Clock;
 use crate::run::{Fire, Outcome, Output, Reason, RunContext, Status};
 use crate::settings::{EventSettings, Overlap};
@@ -92,28 +91,6 @@ async fn record_end(store: &Store, clock: &Clock, run: RunId, outcome: &Outcome,
     }
 }
 
-/// The fire of a claimed run.
-pub(super) fn fire(
-    function: &Function,
-    trigger: usize,
-    request: &ClaimRequest,
-    event: &EventSettings,
-) -> Fire {
-    let settings = &function.triggers[trigger];
-    Fire {
-        request_id: request.request_id.clone(),
-        function: function.name.clone(),
-        trigger: settings.name.clone(),
-        fire_time: DateTime::from_timestamp(request.fire_time, 0).unwrap_or_default(),
-        reason: request.reason,
-        attempt: request.attempt,
-        missed: request.missed,
-        argument: settings.argument.clone(),
-        event_type: event.event_type.clone(),
-        app_id: event.app_id.clone(),
-    }
-}
-
 /// A manual fire by a process that holds the state's lock and runs nothing else.
 #[derive(Debug)]
 pub struct Foreground<'a> {
@@ -149,7 +126,7 @@ impl Foreground<'_> {
             room: true,
             now: now.timestamp_millis(),
         };
-        let fire = fire(function, trigger, &request, self.event);
+        let fire = function.fire(trigger, Occurrence::from(&request), self.event);
         let claims = self.store.claim(vec![request]).await?;
         let Some(Claim::Started(id)) = claims.first() else { return Err(StoreError::Closed) };
         let Self { drain, abort, output: mirror, .. } = self;

@@ -11,9 +11,9 @@ use chrono_tz::Asia::Shanghai;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::dispatch::{self, Run};
+use super::dispatch::Run;
 use super::plan::{Due, Plan};
-use super::runner::Function;
+use super::runner::{Function, Occurrence};
 use super::wake::{Alarm, Wake};
 use super::wanted::Wanted;
 use crate::clock::Clock;
@@ -306,8 +306,9 @@ impl Engine {
 
     /// Acts on a claim; answers the next late fire of its trigger when this one never runs.
     fn claimed(&mut self, wanted: &Wanted, request: &ClaimRequest, claim: Claim) -> Option<Wanted> {
-        let fire = || dispatch::fire(&self.functions[wanted.function], wanted.trigger, request, &self.event);
-        let pending = |run| Pending { run, fire: fire(), backlog_of: wanted.backlog_of };
+        let function = &self.functions[wanted.function];
+        let fire = function.fire(wanted.trigger, Occurrence::from(request), &self.event);
+        let pending = |run| Pending { run, fire, backlog_of: wanted.backlog_of };
         match claim {
             Claim::Started(run) => {
                 let pending = pending(run);

@@ -1,12 +1,10 @@
 //! What a start makes of what the last process left behind.
 
-use chrono::DateTime;
-
 use super::engine_loop::{Engine, Pending};
-use super::runner::Runner;
+use super::runner::{Occurrence, Runner};
 use super::wanted::Wanted;
 use crate::batch::InterruptedFire;
-use crate::run::{Fire, Outcome, Reason};
+use crate::run::{Outcome, Reason};
 use crate::settings::{Misfire, OnInterrupted};
 use crate::store::StoreError;
 use crate::store::runs::RunRecord;
@@ -48,7 +46,7 @@ impl Engine {
             };
             if run.state == "waiting" && self.still_in_time(function, trigger, &run) {
                 self.store.adopt(run.id).await?;
-                let fire = self.fire_of(function, trigger, &run);
+                let fire = self.functions[function].fire(trigger, Occurrence::from(&run), &self.event);
                 self.wait(function, Pending { run: run.id, fire, backlog_of: None });
             } else if run.state == "waiting" {
                 self.end_open(&run, "the daemon stopped before it could start").await?;
@@ -109,21 +107,5 @@ impl Engine {
         let settings = &self.functions[function].triggers[trigger];
         let late = self.clock.now().timestamp() - run.fire_time;
         settings.misfire != Misfire::Skip || late <= settings.start_within.as_secs().cast_signed()
-    }
-
-    fn fire_of(&self, function: usize, trigger: usize, run: &RunRecord) -> Fire {
-        let settings = &self.functions[function].triggers[trigger];
-        Fire {
-            request_id: run.request_id.clone(),
-            function: run.function.clone(),
-            trigger: run.trigger.clone(),
-            fire_time: DateTime::from_timestamp(run.fire_time, 0).unwrap_or_default(),
-            reason: Reason::from_word(&run.reason).unwrap_or(Reason::Timed),
-            attempt: run.attempt,
-            missed: run.missed,
-            argument: settings.argument.clone(),
-            event_type: self.event.event_type.clone(),
-            app_id: self.event.app_id.clone(),
-        }
     }
 }

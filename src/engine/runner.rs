@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use chrono::DateTime;
+
 use crate::action::mail::MailAction;
 use crate::batch::Batch;
-use crate::run::{Fire, Outcome, RunContext};
-use crate::settings::{OnInterrupted, Overlap, TriggerSettings};
+use crate::run::{Fire, Outcome, Reason, RunContext};
+use crate::settings::{EventSettings, OnInterrupted, Overlap, TriggerSettings};
+use crate::store::runs::{ClaimRequest, RunRecord};
 use crate::target::Target;
 
 /// A function with all that a fire of it needs.
@@ -21,6 +24,50 @@ pub struct Function {
     pub on_interrupted: OnInterrupted,
     /// How it runs.
     pub runner: Runner,
+}
+
+impl Function {
+    /// The fire of a claimed run.
+    pub(super) fn fire(&self, trigger: usize, occurrence: Occurrence, event: &EventSettings) -> Fire {
+        let settings = &self.triggers[trigger];
+        let Occurrence { request_id, fire_time, reason, attempt, missed } = occurrence;
+        Fire {
+            request_id,
+            function: self.name.clone(),
+            trigger: settings.name.clone(),
+            fire_time: DateTime::from_timestamp(fire_time, 0).unwrap_or_default(),
+            reason,
+            attempt,
+            missed,
+            argument: settings.argument.clone(),
+            event_type: event.event_type.clone(),
+            app_id: event.app_id.clone(),
+        }
+    }
+}
+
+/// What tells one run of a trigger from another.
+pub(super) struct Occurrence {
+    request_id: String,
+    fire_time: i64,
+    reason: Reason,
+    attempt: u32,
+    missed: u32,
+}
+
+impl From<&ClaimRequest> for Occurrence {
+    fn from(request: &ClaimRequest) -> Self {
+        let &ClaimRequest { fire_time, reason, attempt, missed, .. } = request;
+        Self { request_id: request.request_id.clone(), fire_time, reason, attempt, missed }
+    }
+}
+
+impl From<&RunRecord> for Occurrence {
+    fn from(run: &RunRecord) -> Self {
+        let &RunRecord { fire_time, attempt, missed, .. } = run;
+        let reason = Reason::from_word(&run.reason).unwrap_or(Reason::Timed);
+        Self { request_id: run.request_id.clone(), fire_time, reason, attempt, missed }
+    }
 }
 
 /// How a function runs.
