@@ -7,13 +7,17 @@
 
 mod dispatch;
 mod engine_loop;
+pub mod handle;
 mod output;
 mod plan;
 mod recovery;
+pub mod reload;
 mod runner;
 mod wake;
 mod wanted;
 
 pub use dispatch::Foreground;
 pub use engine_loop::{Engine, Limits};
+pub use handle::Handle;
+pub use reload::Reload;
 pub use runner::{Function, Runner};
