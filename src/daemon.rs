@@ -127,8 +127,8 @@ pub(crate) async fn serve(settings: &Settings, clock: Clock) -> anyhow::Result<b
     let triggers: usize = functions.iter().map(|function| function.triggers.len()).sum();
     let folders = functions.len();
     let event = settings.event.clone();
-    let mut engine = Engine::new(store, clock, functions, event, limits, drain, abort);
-    engine.recover().await.context("could not settle what the last process left behind")?;
+    let (mut engine, _handle) = Engine::new(store, clock, event, limits, drain, abort);
+    engine.recover(functions).await.context("could not settle what the last process left behind")?;
     tracing::info!(functions = folders, triggers, state = %settings.state.display(), "ready");
     notify(&[NotifyState::Ready]);
     let aborted = engine.run().await.context("could not get a timer from the system")?;

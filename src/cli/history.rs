@@ -117,7 +117,7 @@ fn print_runs(runs: &[RunRecord]) {
 fn run_json(run: &RunRecord) -> Value {
     json!({
         "run": run.id,
-        "request_id": run.request_id,
+        "request_id": run.request_id.to_string(),
         "function": run.function,
         "trigger": run.trigger,
         "fire_time": seconds(run.fire_time),

@@ -1,15 +1,22 @@
 //! One run from its claim to its recorded end. Timed, caught-up, manual and resumed runs all pass here.
 
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::output::Recorder;
-use super::runner::{Function, Occurrence, Runner};
+use super::runner::{Function, Runner};
+use super::wanted::Occurrence;
 use crate::clock::Clock;
 use crate::run::{Fire, Outcome, Output, Reason, RunContext, Status};
 use crate::settings::{EventSettings, Overlap};
-use crate::store::runs::{Claim, ClaimRequest, RunId};
+use crate::store::runs::{Claim, ClaimRequest, Ended, RunId};
+use crate::store::triggers::{Enrolment, Others};
 use crate::store::{Store, StoreError};
 
 /// Between two tries to record an end that the state refused (a full disk, mostly).
@@ -32,47 +39,45 @@ impl Run {
         let Self { id, fire, runner, drain, abort, mirror } = self;
         let started = clock.monotonic();
         let lag = (fire.reason == Reason::Timed).then(|| clock.now() - fire.fire_time);
-        let (recorder, output) = Recorder::start(store.clone(), id, clock.clone(), mirror);
-        let context = RunContext { output, drain, abort: abort.clone() };
-        let name = fire.full_name();
-        let reason = fire.reason;
-        // A task of its own, so that a panic in a runner costs this run only.
-        let work = tokio::spawn(async move { runner.run(&fire, &context).await });
-        let outcome = match work.await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::failed(format!("the runner stopped: {error}")),
-        };
+        let recorder = Recorder::new(store.clone(), id, clock.clone(), mirror);
+        let context = RunContext { output: recorder.output(), drain, abort: abort.clone() };
+        let outcome = unwinding(runner.run(&fire, &context)).await;
         recorder.close().await;
-        log_end(&name, id, reason, lag, clock.monotonic().saturating_sub(started), &outcome);
+        log_end(&fire, id, lag, clock.monotonic().saturating_sub(started), &outcome);
         record_end(&store, &clock, id, &outcome, &abort).await;
         outcome
     }
 }
 
-fn log_end(
-    name: &str,
-    run: RunId,
-    reason: Reason,
-    lag: Option<chrono::TimeDelta>,
-    took: Duration,
-    outcome: &Outcome,
-) {
+/// A panic in a runner costs its run, and nothing else.
+async fn unwinding(work: impl Future<Output = Outcome>) -> Outcome {
+    let mut work = pin!(work);
+    poll_fn(|context| {
+        // A future that has panicked is not polled again.
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        polled.unwrap_or_else(|_| Poll::Ready(Outcome::failed("the runner panicked; the log says where")))
+    })
+    .await
+}
+
+fn log_end(fire: &Fire, run: RunId, lag: Option<chrono::TimeDelta>, took: Duration, outcome: &Outcome) {
+    let (trigger, reason) = (format_args!("{}/{}", fire.function, fire.trigger), fire.reason);
     let message = outcome.message.as_deref().unwrap_or_default();
     let status = outcome.status.as_str();
     let lag_ms = lag.map(|lag| lag.num_milliseconds());
     let took_ms = took.as_millis();
     match outcome.status {
         Status::Succeeded if outcome.idle => {
-            tracing::debug!(trigger = name, run, %reason, lag_ms, took_ms, message, "run {status}");
+            tracing::debug!(%trigger, run, %reason, lag_ms, took_ms, message, "run {status}");
         }
         Status::Succeeded => {
-            tracing::info!(trigger = name, run, %reason, lag_ms, took_ms, message, "run {status}");
+            tracing::info!(%trigger, run, %reason, lag_ms, took_ms, message, "run {status}");
         }
         Status::Interrupted => {
-            tracing::warn!(trigger = name, run, %reason, lag_ms, took_ms, message, "run {status}");
+            tracing::warn!(%trigger, run, %reason, lag_ms, took_ms, message, "run {status}");
         }
         Status::Failed | Status::TimedOut => {
-            tracing::error!(trigger = name, run, %reason, lag_ms, took_ms, message, "run {status}");
+            tracing::error!(%trigger, run, %reason, lag_ms, took_ms, message, "run {status}");
         }
     }
 }
@@ -80,7 +85,8 @@ fn log_end(
 /// Tries until the state takes it: without the end on record the function would look busy for ever.
 async fn record_end(store: &Store, clock: &Clock, run: RunId, outcome: &Outcome, abort: &CancellationToken) {
     loop {
-        match store.finish(run, outcome.clone(), clock.now().timestamp_millis()).await {
+        let end = Ended { run, outcome: outcome.clone(), at: clock.now().timestamp_millis() };
+        match store.finish(end).await {
             Ok(()) => return,
             Err(error) => tracing::error!(run, %error, "could not record the end of a run, trying again"),
         }
@@ -113,10 +119,14 @@ impl Foreground<'_> {
     /// its outcome.
     pub async fn run(self, function: &Function, trigger: usize) -> Result<(RunId, Outcome), StoreError> {
         let now = self.clock.now();
+        let enrolment =
+            Enrolment { function: function.name.clone(), triggers: Arc::clone(&function.triggers) };
+        let enrolled = self.store.enroll(vec![enrolment], Others::Stay, now.timestamp()).await?;
+        let Some(places) = enrolled.first() else { return Err(StoreError::Closed) };
         let request = ClaimRequest {
-            request_id: uuid::Uuid::new_v4().to_string(),
-            function: function.name.clone(),
-            trigger: function.triggers[trigger].name.to_string(),
+            request_id: uuid::Uuid::new_v4(),
+            function: places.function,
+            trigger: places.triggers[trigger].id,
             fire_time: now.timestamp(),
             reason: Reason::Manual,
             attempt: 1,
@@ -126,7 +136,7 @@ impl Foreground<'_> {
             room: true,
             now: now.timestamp_millis(),
         };
-        let fire = function.fire(trigger, Occurrence::from(&request), self.event);
+        let fire = Occurrence::from(&request).fire(function, trigger, self.event);
         let claims = self.store.claim(vec![request]).await?;
         let Some(Claim::Started(id)) = claims.first() else { return Err(StoreError::Closed) };
         let Self { drain, abort, output: mirror, .. } = self;

@@ -48,6 +48,12 @@ pub enum CommandError {
         /// See above.
         nearest: String,
     },
+    /// The function has no trigger that could be fired.
+    #[error("the function `{function}` has no trigger")]
+    NoTrigger {
+        /// Its name.
+        function: String,
+    },
     /// The function's overlap rule forbids another run now; it is recorded as skipped.
     #[error("the function `{function}` is still running, and its overlap rule skips")]
     Busy {

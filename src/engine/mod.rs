@@ -5,14 +5,23 @@
 //! one owner of the running state; runs are tasks that send it one message when they end.
 //! `dispatch` alone joins a fire, its run and the store. Nothing here knows of files or the CLI.
 
+mod backlog;
+mod carry_out;
 mod dispatch;
 mod engine_loop;
 pub mod handle;
+mod missed;
+mod orders;
 mod output;
 mod plan;
 mod recovery;
 pub mod reload;
+mod report;
+mod roster;
 mod runner;
+mod scheduler;
+#[cfg(test)]
+mod tests;
 mod wake;
 mod wanted;
 
@@ -20,4 +29,4 @@ pub use dispatch::Foreground;
 pub use engine_loop::{Engine, Limits};
 pub use handle::Handle;
 pub use reload::Reload;
-pub use runner::{Function, Runner};
+pub use runner::{Function, Inline, InlineRun, Runner};

@@ -1,6 +1,10 @@
 //! A run's output on its way into the state: lines are written in groups, as fast as commits allow.
 
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use chrono::{DateTime, Utc};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -12,10 +16,23 @@ use crate::store::runs::{OutputLine, RunId};
 /// At most this many lines go into one write.
 const GROUP: usize = 1000;
 
-/// Takes the lines of one run. [`Recorder::close`] returns when all of them are durable.
-pub(super) struct Recorder {
-    lines: mpsc::UnboundedSender<Item>,
-    writer: JoinHandle<()>,
+/// Takes the lines of one run. [`Recorder::close`] returns when all of them are durable. A run that says nothing
+/// costs nothing.
+pub(super) struct Recorder(Arc<Lines>);
+
+struct Lines {
+    store: Store,
+    run: RunId,
+    clock: Clock,
+    mirror: Output,
+    runtime: Handle,
+    writer: Mutex<Writer>,
+}
+
+enum Writer {
+    NotYet,
+    Writing(mpsc::UnboundedSender<Item>, JoinHandle<()>),
+    Closed,
 }
 
 enum Item {
@@ -24,24 +41,46 @@ enum Item {
 }
 
 impl Recorder {
-    /// Starts recording for `run`; every line also goes to `mirror`.
-    pub(super) fn start(store: Store, run: RunId, clock: Clock, mirror: Output) -> (Self, Output) {
-        let (lines, queue) = mpsc::unbounded_channel();
-        let writer = tokio::spawn(write(store, run, queue));
-        let sender = lines.clone();
-        let output = Output::new(move |stream, text: String| {
-            mirror.line(stream, text.clone());
-            // After the end nobody listens: what a stray task still says belongs to no run.
-            let _ = sender.send(Item::Line(clock.now(), stream, text));
-        });
-        (Self { lines, writer }, output)
+    /// A recorder for `run`; every line also goes to `mirror`. Must be called within the tokio runtime.
+    pub(super) fn new(store: Store, run: RunId, clock: Clock, mirror: Output) -> Self {
+        let runtime = Handle::current();
+        Self(Arc::new(Lines { store, run, clock, mirror, runtime, writer: Mutex::new(Writer::NotYet) }))
+    }
+
+    /// Where the run's lines go.
+    pub(super) fn output(&self) -> Output {
+        let lines = Arc::clone(&self.0);
+        Output::new(move |stream, text| lines.line(stream, text))
     }
 
     /// Writes what is left. Lines that come later are dropped.
     pub(super) async fn close(self) {
-        let _ = self.lines.send(Item::End);
-        if let Err(error) = self.writer.await {
-            tracing::error!(%error, "the output of a run could not be recorded");
+        let writer = mem::replace(&mut *self.0.writer(), Writer::Closed);
+        if let Writer::Writing(lines, task) = writer {
+            let _ = lines.send(Item::End);
+            if let Err(error) = task.await {
+                tracing::error!(%error, "the output of a run could not be recorded");
+            }
+        }
+    }
+}
+
+impl Lines {
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn line(&self, stream: Stream, text: String) {
+        self.mirror.line(stream, text.clone());
+        let mut writer = self.writer();
+        if matches!(*writer, Writer::NotYet) {
+            let (lines, queue) = mpsc::unbounded_channel();
+            let task = self.runtime.spawn(write(self.store.clone(), self.run, queue));
+            *writer = Writer::Writing(lines, task);
+        }
+        // After the end nobody listens: what a stray task still says belongs to no run.
+        if let Writer::Writing(lines, _) = &*writer {
+            let _ = lines.send(Item::Line(self.clock.now(), stream, text));
         }
     }
 }

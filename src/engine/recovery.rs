@@ -1,88 +1,111 @@
 //! What a start makes of what the last process left behind.
 
-use super::engine_loop::{Engine, Pending};
-use super::runner::{Occurrence, Runner};
-use super::wanted::Wanted;
+use std::sync::Arc;
+
+use super::engine_loop::{Engine, beijing};
+use super::plan::At;
+use super::runner::{Function, Runner};
+use super::scheduler::Effects;
+use super::wanted::{Occurrence, Pending, Wanted};
 use crate::batch::InterruptedFire;
 use crate::run::{Outcome, Reason};
 use crate::settings::{Misfire, OnInterrupted};
 use crate::store::StoreError;
-use crate::store::runs::RunRecord;
+use crate::store::runs::{Ended, RunRecord};
+use crate::store::triggers::{Enrolment, Others};
 
 impl Engine {
-    /// Settles batches and runs that the last process left open, and plans all triggers.
-    pub async fn recover(&mut self) -> Result<(), StoreError> {
-        let cut_off = self.recover_batches().await;
-        self.settle_open_runs(cut_off).await?;
-        self.plan_triggers().await
+    /// Takes in the functions, and settles batches and runs that the last process left open.
+    pub async fn recover(&mut self, functions: Vec<Function>) -> Result<(), StoreError> {
+        let cut_off = recover_batches(&functions).await;
+        self.take_in(functions).await?;
+        self.settle_open_runs(cut_off).await
     }
 
-    /// Settles what batches left in their ledgers; answers the fires that they have not finished.
-    async fn recover_batches(&self) -> Vec<InterruptedFire> {
-        let mut cut_off = Vec::new();
-        for function in &self.functions {
-            let Runner::Batch(batch) = &function.runner else { continue };
-            match batch.recover().await {
-                Ok(recovery) => cut_off.extend(recovery.interrupted),
-                Err(error) => {
-                    // Every run of the batch tries again first; until one succeeds, nothing is delivered.
-                    let function = function.name.as_str();
-                    tracing::error!(function, %error, "could not settle the batch's reservations");
+    /// The whole configuration: each trigger from its mark on, a new one from now on.
+    async fn take_in(&mut self, functions: Vec<Function>) -> Result<(), StoreError> {
+        let now = self.clock.now().timestamp_millis();
+        let enrolments = functions
+            .iter()
+            .map(|function| Enrolment {
+                function: function.name.clone(),
+                triggers: Arc::clone(&function.triggers),
+            })
+            .collect();
+        let enrolled = self.store.enroll(enrolments, Others::Leave, now.div_euclid(1000)).await?;
+        for (function, enrolled) in functions.into_iter().zip(&enrolled) {
+            for (trigger, place) in function.triggers.iter().zip(&enrolled.triggers) {
+                if let Some(mark) = place.ahead {
+                    tracing::error!(
+                        function = function.name,
+                        trigger = %trigger.name,
+                        mark = beijing(mark),
+                        "the state says that this trigger fired in the future; the clock must have jumped. Going on from now"
+                    );
                 }
             }
+            self.scheduler.put(Arc::new(function), enrolled, now, &mut Effects::default());
         }
-        cut_off
+        Ok(())
     }
 
     async fn settle_open_runs(&mut self, cut_off: Vec<InterruptedFire>) -> Result<(), StoreError> {
-        let mut again = Vec::new();
+        let mut effects = Effects::default();
         for fire in cut_off {
-            again.extend(self.resumed(&fire).await?);
+            effects.claim.extend(self.resumed(&fire).await?);
         }
         for run in self.store.left_open().await? {
-            let Some((function, trigger)) = self.locate(&run.function, &run.trigger) else {
+            let Ok(at) = self.scheduler.locate(&run.function, Some(&run.trigger)) else {
                 self.end_open(&run, "the daemon stopped, and the trigger is gone since").await?;
                 continue;
             };
-            if run.state == "waiting" && self.still_in_time(function, trigger, &run) {
+            if run.state == "waiting" && self.still_in_time(at, &run) {
                 self.store.adopt(run.id).await?;
-                let fire = self.functions[function].fire(trigger, Occurrence::from(&run), &self.event);
-                self.wait(function, Pending { run: run.id, fire, backlog_of: None });
+                let occurrence = Occurrence::from(&run);
+                self.scheduler.wait(Pending { run: run.id, at, occurrence, of_backlog: false });
             } else if run.state == "waiting" {
                 self.end_open(&run, "the daemon stopped before it could start").await?;
             } else {
                 self.end_open(&run, "the daemon stopped or died during the run").await?;
-                again.extend(self.rerun(function, trigger, &run));
+                effects.claim.extend(self.rerun(at, &run));
             }
         }
         // What was cut off goes before what was waiting for it.
-        self.claim_and_start(again).await;
-        self.start_waiting().await;
+        self.carry_out(effects).await;
+        let mut effects = Effects::default();
+        self.scheduler.start_waiting(&mut effects);
+        self.carry_out(effects).await;
         Ok(())
     }
 
     /// The rest of a batch's fire; none when its trigger is gone.
     async fn resumed(&self, fire: &InterruptedFire) -> Result<Option<Wanted>, StoreError> {
-        let names = fire.trigger.split_once('/');
-        let Some((function, trigger)) = names.and_then(|(function, trigger)| self.locate(function, trigger))
-        else {
+        let (function, trigger) = fire.trigger.split_once('/').unwrap_or((&fire.trigger, ""));
+        let Ok(at) = self.scheduler.locate(function, Some(trigger)) else {
             tracing::warn!(trigger = fire.trigger, "a batch was cut off, and its trigger is gone since");
             return Ok(None);
         };
         let fire_time = fire.fire_time.timestamp();
-        let attempts = self.store.attempts(fire.trigger.clone(), fire_time).await?;
+        let attempts = self.store.attempts(function.to_owned(), trigger.to_owned(), fire_time).await?;
         let (reason, attempt) = (Reason::Resume, attempts + 1);
-        Ok(Some(Wanted { function, trigger, fire_time, reason, attempt, missed: 0, backlog_of: None }))
+        Ok(Some(Wanted { at, fire_time, reason, attempt, missed: 0, of_backlog: false }))
     }
 
     /// A run in the place of one that was cut off, if the function's rule asks for it. Batches resume by
     /// their ledger.
-    fn rerun(&self, function: usize, trigger: usize, run: &RunRecord) -> Option<Wanted> {
-        let rule = &self.functions[function];
-        let reruns = matches!(rule.runner, Runner::Target(_)) && rule.on_interrupted == OnInterrupted::Rerun;
+    fn rerun(&self, at: At, run: &RunRecord) -> Option<Wanted> {
+        let rule = &self.scheduler.slots[at.function as usize].function;
+        let is_batch = matches!(rule.runner, Runner::Batch(_));
         let (fire_time, missed, attempt) = (run.fire_time, run.missed, run.attempt + 1);
         let reason = Reason::Retry;
-        reruns.then_some(Wanted { function, trigger, fire_time, reason, attempt, missed, backlog_of: None })
+        (!is_batch && rule.on_interrupted == OnInterrupted::Rerun).then_some(Wanted {
+            at,
+            fire_time,
+            reason,
+            attempt,
+            missed,
+            of_backlog: false,
+        })
     }
 
     async fn end_open(&self, run: &RunRecord, message: &str) -> Result<(), StoreError> {
@@ -93,19 +116,31 @@ impl Engine {
             message,
             "run interrupted"
         );
-        let now = self.clock.now().timestamp_millis();
-        self.store.finish(run.id, Outcome::interrupted(message), now).await
+        let at = self.clock.now().timestamp_millis();
+        self.store.finish(Ended { run: run.id, outcome: Outcome::interrupted(message), at }).await
     }
 
-    fn locate(&self, function: &str, trigger: &str) -> Option<(usize, usize)> {
-        let index = self.functions.iter().position(|candidate| candidate.name == function)?;
-        let triggers = &self.functions[index].triggers;
-        Some((index, triggers.iter().position(|candidate| *candidate.name == *trigger)?))
-    }
-
-    fn still_in_time(&self, function: usize, trigger: usize, run: &RunRecord) -> bool {
-        let settings = &self.functions[function].triggers[trigger];
+    fn still_in_time(&self, at: At, run: &RunRecord) -> bool {
+        let function = &self.scheduler.slots[at.function as usize].function;
+        let rules = &function.triggers[at.trigger as usize].rules;
         let late = self.clock.now().timestamp() - run.fire_time;
-        settings.rules.misfire != Misfire::Skip || late <= settings.rules.start_within.as_secs().cast_signed()
+        rules.misfire != Misfire::Skip || late <= rules.start_within.as_secs().cast_signed()
     }
+}
+
+/// Settles what batches left in their ledgers; answers the fires that they have not finished.
+async fn recover_batches(functions: &[Function]) -> Vec<InterruptedFire> {
+    let mut cut_off = Vec::new();
+    for function in functions {
+        let Runner::Batch(batch) = &function.runner else { continue };
+        match batch.recover().await {
+            Ok(recovery) => cut_off.extend(recovery.interrupted),
+            Err(error) => {
+                // Every run of the batch tries again first; until one succeeds, nothing is delivered.
+                let function = function.name.as_str();
+                tracing::error!(function, %error, "could not settle the batch's reservations");
+            }
+        }
+    }
+    cut_off
 }

@@ -1,14 +1,13 @@
 //! What the engine knows of a function: its triggers, its rules, and how to run it.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
-
-use chrono::DateTime;
 
 use crate::action::mail::MailAction;
 use crate::batch::Batch;
-use crate::run::{Fire, Outcome, Reason, RunContext};
-use crate::settings::{EventSettings, OnInterrupted, Overlap, TriggerSettings};
-use crate::store::runs::{ClaimRequest, RunRecord};
+use crate::run::{Fire, Outcome, RunContext};
+use crate::settings::{OnInterrupted, Overlap, TriggerSettings};
 use crate::target::Target;
 
 /// A function with all that a fire of it needs.
@@ -26,50 +25,6 @@ pub struct Function {
     pub runner: Runner,
 }
 
-impl Function {
-    /// The fire of a claimed run.
-    pub(super) fn fire(&self, trigger: usize, occurrence: Occurrence, event: &EventSettings) -> Fire {
-        let settings = &self.triggers[trigger];
-        let Occurrence { request_id, fire_time, reason, attempt, missed } = occurrence;
-        Fire {
-            request_id,
-            function: self.name.clone(),
-            trigger: settings.name.to_string(),
-            fire_time: DateTime::from_timestamp(fire_time, 0).unwrap_or_default(),
-            reason,
-            attempt,
-            missed,
-            argument: settings.argument.to_string(),
-            event_type: event.event_type.clone(),
-            app_id: event.app_id.clone(),
-        }
-    }
-}
-
-/// What tells one run of a trigger from another.
-pub(super) struct Occurrence {
-    request_id: String,
-    fire_time: i64,
-    reason: Reason,
-    attempt: u32,
-    missed: u32,
-}
-
-impl From<&ClaimRequest> for Occurrence {
-    fn from(request: &ClaimRequest) -> Self {
-        let &ClaimRequest { fire_time, reason, attempt, missed, .. } = request;
-        Self { request_id: request.request_id.clone(), fire_time, reason, attempt, missed }
-    }
-}
-
-impl From<&RunRecord> for Occurrence {
-    fn from(run: &RunRecord) -> Self {
-        let &RunRecord { fire_time, attempt, missed, .. } = run;
-        let reason = Reason::from_word(&run.reason).unwrap_or(Reason::Timed);
-        Self { request_id: run.request_id.clone(), fire_time, reason, attempt, missed }
-    }
-}
-
 /// How a function runs.
 #[derive(Clone, Debug)]
 pub enum Runner {
@@ -77,13 +32,45 @@ pub enum Runner {
     Target(Arc<Target>),
     /// Rows of a table.
     Batch(Arc<Batch<MailAction>>),
+    /// A function of this process, for programs that embed the engine: benchmarks and tests.
+    Inline(Inline),
+}
+
+/// See [`Runner::Inline`]. Called for each fire; what it answers is awaited.
+#[derive(Clone)]
+pub struct Inline(Arc<dyn Fn(&Fire) -> InlineRun + Send + Sync>);
+
+/// What an [`Inline`] does for one fire.
+pub type InlineRun = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+impl Inline {
+    /// Calls `function`.
+    pub fn new(function: impl Fn(&Fire) -> InlineRun + Send + Sync + 'static) -> Self {
+        Self(Arc::new(function))
+    }
+}
+
+impl fmt::Debug for Inline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Inline")
+    }
 }
 
 impl Runner {
+    /// The word for the kind of it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Target(target) => target.kind(),
+            Self::Batch(_) => "batch",
+            Self::Inline(_) => "inline",
+        }
+    }
+
     pub(super) async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
         match self {
             Self::Target(target) => target.run(fire, context).await,
             Self::Batch(batch) => batch.run(fire, context).await,
+            Self::Inline(inline) => (inline.0)(fire).await,
         }
     }
 }

@@ -1,18 +1,24 @@
-//! A claim that the engine is about to make.
+//! A fire on its way to a run: wanted, claimed, waiting.
 
+use chrono::DateTime;
+use uuid::Uuid;
+
+use super::plan::At;
 use super::runner::Function;
-use crate::run::Reason;
-use crate::settings::Overlap;
+use crate::run::{Fire, Reason};
+use crate::settings::{EventSettings, Overlap};
+use crate::store::runs::{ClaimRequest, RunId, RunRecord};
 
 /// A claim to be made, and where it came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Wanted {
-    pub(super) function: usize,
-    pub(super) trigger: usize,
+    pub(super) at: At,
     pub(super) fire_time: i64,
     pub(super) reason: Reason,
     pub(super) attempt: u32,
     pub(super) missed: u32,
-    pub(super) backlog_of: Option<usize>,
+    /// It is the first of its trigger's backlog; the next is wanted when it has ended.
+    pub(super) of_backlog: bool,
 }
 
 impl Wanted {
@@ -22,5 +28,59 @@ impl Wanted {
             Reason::Resume | Reason::Retry => Overlap::Allow,
             Reason::Timed | Reason::CatchUp | Reason::Manual => function.overlap,
         }
+    }
+}
+
+/// A claimed run that waits, or starts now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    pub(super) run: RunId,
+    pub(super) at: At,
+    pub(super) occurrence: Occurrence,
+    /// See [`Wanted`].
+    pub(super) of_backlog: bool,
+}
+
+/// What tells one run of a trigger from another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Occurrence {
+    pub(super) request_id: Uuid,
+    pub(super) fire_time: i64,
+    pub(super) reason: Reason,
+    pub(super) attempt: u32,
+    pub(super) missed: u32,
+}
+
+impl Occurrence {
+    /// The fire of a function's trigger.
+    pub(super) fn fire(&self, function: &Function, trigger: usize, event: &EventSettings) -> Fire {
+        let settings = &function.triggers[trigger];
+        Fire {
+            request_id: self.request_id.to_string(),
+            function: function.name.clone(),
+            trigger: settings.name.to_string(),
+            fire_time: DateTime::from_timestamp(self.fire_time, 0).unwrap_or_default(),
+            reason: self.reason,
+            attempt: self.attempt,
+            missed: self.missed,
+            argument: settings.argument.to_string(),
+            event_type: event.event_type.clone(),
+            app_id: event.app_id.clone(),
+        }
+    }
+}
+
+impl From<&ClaimRequest> for Occurrence {
+    fn from(request: &ClaimRequest) -> Self {
+        let &ClaimRequest { request_id, fire_time, reason, attempt, missed, .. } = request;
+        Self { request_id, fire_time, reason, attempt, missed }
+    }
+}
+
+impl From<&RunRecord> for Occurrence {
+    fn from(run: &RunRecord) -> Self {
+        let &RunRecord { request_id, fire_time, attempt, missed, .. } = run;
+        let reason = Reason::from_word(&run.reason).unwrap_or(Reason::Timed);
+        Self { request_id, fire_time, reason, attempt, missed }
     }
 }

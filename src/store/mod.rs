@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod ledger_rows;
 pub mod runs;
 mod sqlite;
+pub mod triggers;
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,16 @@ pub enum StoreError {
         found: i64,
         /// Newest version known here.
         known: i64,
+    },
+    /// The file was written by an older version, and whoever asks may not change it.
+    #[error("the state {path} has schema version {found}, this program needs {needed}; `gulou serve` brings it up to date", path = path.display())]
+    TooOld {
+        /// The state file.
+        path: PathBuf,
+        /// Version in the file.
+        found: i64,
+        /// Version that this program reads.
+        needed: i64,
     },
     /// The writer thread is gone: the store was closed.
     #[error("the state store is closed")]

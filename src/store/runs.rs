@@ -1,9 +1,11 @@
 //! Runs as the engine and the readers see them: claims, ends, history, output.
 
-use std::collections::HashMap;
+use std::future::Future;
 
 use serde_json::Value;
+use uuid::Uuid;
 
+use super::triggers::{FunctionId, TriggerId};
 use super::{Reader, Store, StoreError, sqlite};
 use crate::run::{Outcome, Reason, Stream};
 use crate::settings::Overlap;
@@ -12,14 +14,14 @@ use crate::settings::Overlap;
 pub type RunId = i64;
 
 /// A request to run a fire.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ClaimRequest {
     /// Unique; becomes the fire's.
-    pub request_id: String,
+    pub request_id: Uuid,
     /// The function.
-    pub function: String,
-    /// The trigger within the function.
-    pub trigger: String,
+    pub function: FunctionId,
+    /// The trigger.
+    pub trigger: TriggerId,
     /// When it was due, unix seconds. With a timed or caught-up reason, one run a trigger and fire time.
     pub fire_time: i64,
     /// Why.
@@ -58,12 +60,10 @@ pub enum Claim {
 }
 
 /// Fire times that never became a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SkippedSpan {
-    /// The function.
-    pub function: String,
-    /// The trigger within the function.
-    pub trigger: String,
+    /// The trigger.
+    pub trigger: TriggerId,
     /// First and last fire time, unix seconds.
     pub first: i64,
     /// See `first`.
@@ -81,10 +81,14 @@ pub enum SkipReason {
     Down,
     /// The daemon ran, but could not start it in time: the machine slept or was too busy.
     Late,
+    /// The trigger was paused.
+    Paused,
     /// The function was still running.
     Overlap,
     /// More were missed than the catch-up window or its limit allow.
     CatchUpLimit,
+    /// They waited to be caught up when their trigger was taken out of the configuration.
+    Removed,
 }
 
 impl SkipReason {
@@ -93,8 +97,10 @@ impl SkipReason {
         match self {
             Self::Down => "down",
             Self::Late => "late",
+            Self::Paused => "paused",
             Self::Overlap => "overlap",
             Self::CatchUpLimit => "catch-up-limit",
+            Self::Removed => "removed",
         }
     }
 }
@@ -105,7 +111,7 @@ pub struct RunRecord {
     /// Its number.
     pub id: RunId,
     /// Its request id.
-    pub request_id: String,
+    pub request_id: Uuid,
     /// The function.
     pub function: String,
     /// The trigger within the function.
@@ -171,19 +177,34 @@ pub struct HistoryFilter {
     pub limit: u32,
 }
 
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its number.
+    pub run: RunId,
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Unix milliseconds.
+    pub at: i64,
+}
+
 impl Store {
-    /// Claims fires, all in one commit; one answer a request, in order.
-    pub async fn claim(&self, requests: Vec<ClaimRequest>) -> Result<Vec<Claim>, StoreError> {
+    /// Claims fires; one answer a request, in order. The requests are handed over when this is called, and their
+    /// commit is shared with little else: call it for some of the fires after the other, and await the answers in
+    /// that order, to start the first while the last are being claimed.
+    pub fn claim(
+        &self,
+        requests: Vec<ClaimRequest>,
+    ) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send + use<> {
         let epoch = self.epoch();
-        self.write(move |connection| {
-            requests.iter().map(|request| sqlite::runs::claim(connection, epoch, request)).collect()
+        self.write_group(requests.len(), move |connection| {
+            requests.iter().map(|request| sqlite::claims::claim(connection, epoch, request)).collect()
         })
-        .await
     }
 
-    /// A waiting run starts now.
-    pub async fn start(&self, run: RunId, now: i64) -> Result<(), StoreError> {
-        self.write(move |connection| sqlite::runs::start(connection, run, now)).await
+    /// Waiting runs start now.
+    pub async fn start(&self, runs: Vec<RunId>, now: i64) -> Result<(), StoreError> {
+        self.write(move |connection| sqlite::runs::start(connection, &runs, now)).await
     }
 
     /// Takes over a run that an earlier process left waiting.
@@ -192,33 +213,15 @@ impl Store {
         self.write(move |connection| sqlite::runs::adopt(connection, run, epoch)).await
     }
 
-    /// A run has ended.
-    pub async fn finish(&self, run: RunId, outcome: Outcome, now: i64) -> Result<(), StoreError> {
-        self.write(move |connection| sqlite::runs::finish(connection, run, &outcome, now)).await
+    /// A run has ended. Ends that come at the same time are written together.
+    pub async fn finish(&self, end: Ended) -> Result<(), StoreError> {
+        self.finish_with_others(end).await
     }
 
-    /// Records fire times that never became runs, and moves the triggers' high-water marks.
+    /// Records fire times that never became runs, and moves the triggers' marks.
     pub async fn skip(&self, spans: Vec<SkippedSpan>, now: i64) -> Result<(), StoreError> {
         self.write(move |connection| {
-            spans.iter().try_for_each(|span| sqlite::runs::skip(connection, span, now))
-        })
-        .await
-    }
-
-    /// Up to where each trigger's fire times are accounted for: (function, trigger) → unix seconds.
-    pub async fn high_water(&self) -> Result<HashMap<(String, String), i64>, StoreError> {
-        self.write(sqlite::runs::high_water).await
-    }
-
-    /// Puts a trigger's high-water mark back: it lay in the future, the clock had jumped.
-    pub async fn lower_high_water(
-        &self,
-        function: String,
-        trigger: String,
-        fire_time: i64,
-    ) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            sqlite::runs::lower_high_water(connection, &function, &trigger, fire_time)
+            spans.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))
         })
         .await
     }
@@ -229,9 +232,14 @@ impl Store {
         self.write(move |connection| sqlite::runs::left_open(connection, epoch)).await
     }
 
-    /// How many attempts a fire has had, by its trigger's full name and its fire time.
-    pub async fn attempts(&self, full_name: String, fire_time: i64) -> Result<u32, StoreError> {
-        self.write(move |connection| sqlite::runs::attempts(connection, &full_name, fire_time)).await
+    /// How many attempts a fire has had.
+    pub async fn attempts(
+        &self,
+        function: String,
+        trigger: String,
+        fire_time: i64,
+    ) -> Result<u32, StoreError> {
+        self.write(move |connection| sqlite::runs::attempts(connection, &function, &trigger, fire_time)).await
     }
 
     /// Lines of a run's output.
@@ -240,31 +248,31 @@ impl Store {
     }
 
     /// Deletes finished runs that ended before `before` (unix milliseconds) or are not among the newest
-    /// `keep_runs`; at most `limit`. Answers how many went.
+    /// `keep_runs`, and spans of skipped fires likewise; at most `limit` of each. Answers how many runs went.
     pub async fn prune(&self, before: i64, keep_runs: i64, limit: u32) -> Result<usize, StoreError> {
-        self.write(move |connection| sqlite::runs::prune(connection, before, keep_runs, limit)).await
+        self.write(move |connection| sqlite::prune::prune(connection, before, keep_runs, limit)).await
     }
 }
 
 impl Reader {
     /// Runs, the newest first.
     pub fn history(&self, filter: &HistoryFilter) -> Result<Vec<RunRecord>, StoreError> {
-        sqlite::runs::history(self.connection(), filter)
+        sqlite::history::history(self.connection(), filter)
     }
 
     /// Skipped spans, the newest first, at most `limit`.
     pub fn skipped(&self, function: Option<&str>, limit: u32) -> Result<Vec<SkippedRecord>, StoreError> {
-        sqlite::runs::skipped(self.connection(), function, limit)
+        sqlite::history::skipped(self.connection(), function, limit)
     }
 
     /// A run by its number or its request id.
     pub fn run(&self, name: &str) -> Result<Option<RunRecord>, StoreError> {
-        sqlite::runs::find(self.connection(), name)
+        sqlite::history::find(self.connection(), name)
     }
 
     /// The output of a run, in order.
     pub fn output(&self, run: RunId) -> Result<Vec<RecordedLine>, StoreError> {
-        sqlite::runs::output(self.connection(), run)
+        sqlite::history::output(self.connection(), run)
     }
 }
 

@@ -50,6 +50,14 @@ impl Target {
         run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
+    /// `function` or `command`.
+    pub const fn kind(&self) -> &'static str {
+        match &self.kind {
+            Kind::Function(_) => "function",
+            Kind::Command(_) => "command",
+        }
+    }
+
     /// What [`Target::run`] would do, without doing it: program, arguments, folder, variables, event.
     pub fn preview(&self, fire: &Fire) -> Preview {
         match &self.kind {

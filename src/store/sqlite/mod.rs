@@ -5,12 +5,17 @@
 //! reply means durable (`synchronous=FULL`), a failing write undoes only itself, and ten thousand
 //! fires at one instant cost a handful of fsyncs.
 
+pub(in crate::store) mod claims;
+mod ends;
+pub(in crate::store) mod history;
 pub(in crate::store) mod ledger;
 pub(in crate::store) mod ledger_rows;
 mod lock;
+pub(in crate::store) mod prune;
 mod reader;
 pub(in crate::store) mod runs;
 mod schema;
+pub(in crate::store) mod triggers;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +24,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+use self::ends::Ends;
 use self::lock::StateLock;
 pub use self::reader::Reader;
 use self::writer::Writer;
@@ -33,6 +39,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Inner {
     writer: Writer,
+    ends: Ends,
     path: PathBuf,
     epoch: i64,
     // Declared last: the file is closed before another process may have the lock.
@@ -58,8 +65,17 @@ impl Store {
         schema::configure(&connection)?;
         schema::migrate(&mut connection, path)?;
         let epoch = schema::next_epoch(&connection)?;
+        triggers::settle_marks(&connection)?;
         let writer = Writer::start(connection);
-        Ok(Self { inner: Arc::new(Inner { writer, path: path.to_owned(), epoch, _lock: lock }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                ends: Ends::default(),
+                path: path.to_owned(),
+                epoch,
+                _lock: lock,
+            }),
+        })
     }
 
     /// The number of this opening: greater than every earlier one. Reservations carry it.
@@ -80,8 +96,24 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        self.write_group(1, work).await
+    }
+
+    /// The same for work on `rows` rows, which is handed over at once, not when the answer is awaited.
+    pub(in crate::store) fn write_group<T, F>(
+        &self,
+        rows: usize,
+        work: F,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
-        self.inner.writer.submit(work, sender)?;
-        receiver.await.map_err(|_| StoreError::Closed)?
+        let submitted = self.inner.writer.submit(rows, work, sender);
+        async move {
+            submitted?;
+            receiver.await.map_err(|_| StoreError::Closed)?
+        }
     }
 }

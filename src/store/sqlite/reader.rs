@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use super::{StoreError, schema};
 
 /// A read-only connection to the state file.
 #[derive(Debug)]
@@ -22,6 +22,7 @@ impl Reader {
             return Ok(None);
         }
         let connection = crate::db::sqlite::open_read_only(path)?;
+        schema::require_current(&connection, path)?;
         Ok(Some(Self { connection }))
     }
 

@@ -1,12 +1,17 @@
 //! The tables of the state file, and how they came to be: one script a version, in order.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 2] = [include_str!("schema/001_runs.sql"), include_str!("schema/002_ledger.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("schema/001_runs.sql"),
+    include_str!("schema/002_ledger.sql"),
+    include_str!("schema/003_names_as_numbers.sql"),
+];
 
 /// Durable commits, readers beside the writer, and a wait instead of an error when a reader is busy.
 pub(super) fn configure(connection: &Connection) -> Result<(), StoreError> {
@@ -31,6 +36,18 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
         transaction.commit()?;
     }
     Ok(())
+}
+
+/// Refuses a file that this program cannot read as it is.
+pub(super) fn require_current(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let needed = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let path = || path.to_owned();
+    match found.cmp(&needed) {
+        Ordering::Equal => Ok(()),
+        Ordering::Less => Err(StoreError::TooOld { path: path(), found, needed }),
+        Ordering::Greater => Err(StoreError::TooNew { path: path(), found, known: needed }),
+    }
 }
 
 /// Counts this opening of the file.

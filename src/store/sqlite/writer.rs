@@ -8,12 +8,17 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 
-/// At most this much work shares one commit, so that the first of them does not wait for ever.
-const GROUP: usize = 4096;
+/// No more work joins a commit that has this many rows, so that the first of them does not wait for ever.
+const GROUP: usize = 1024;
+
+struct Work {
+    rows: usize,
+    run: Run,
+}
 
 /// Does the work inside the open transaction (none: it could not be opened, do nothing) and returns
 /// what sends the answer once it is known whether the commit held.
-type Work = Box<dyn FnOnce(Option<&Connection>) -> Answer + Send>;
+type Run = Box<dyn FnOnce(Option<&Connection>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
 #[derive(Debug)]
@@ -29,9 +34,10 @@ impl Writer {
         Self { queue: Some(queue), thread: Some(thread) }
     }
 
-    /// Queues `work`; its answer goes to `reply` after the commit.
+    /// Queues `work` on about `rows` rows; its answer goes to `reply` after the commit.
     pub(super) fn submit<T, F>(
         &self,
+        rows: usize,
         work: F,
         reply: oneshot::Sender<Result<T, StoreError>>,
     ) -> Result<(), StoreError>
@@ -39,7 +45,7 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let work: Work = Box::new(move |connection| {
+        let run: Run = Box::new(move |connection| {
             let result = connection.map_or(Err(StoreError::Closed), |c| in_savepoint(c, work));
             Box::new(move |committed| {
                 let answer = match committed {
@@ -51,7 +57,7 @@ impl Writer {
             })
         });
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send(work).map_err(|_| StoreError::Closed)
+        queue.send(Work { rows, run }).map_err(|_| StoreError::Closed)
     }
 }
 
@@ -77,15 +83,15 @@ fn run(connection: Connection, work: &mpsc::Receiver<Work>) {
 
 fn commit_group(connection: &Connection, first: Work, queue: &mpsc::Receiver<Work>) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-        first(None)(Err(&error));
+        (first.run)(None)(Err(&error));
         return;
     }
-    let mut answers = vec![first(Some(connection))];
-    while answers.len() < GROUP {
-        match queue.try_recv() {
-            Ok(next) => answers.push(next(Some(connection))),
-            Err(_) => break,
-        }
+    let mut rows = first.rows;
+    let mut answers = vec![(first.run)(Some(connection))];
+    while rows < GROUP {
+        let Ok(next) = queue.try_recv() else { break };
+        rows += next.rows;
+        answers.push((next.run)(Some(connection)));
     }
     let committed = connection.execute_batch("COMMIT");
     if committed.is_err()

@@ -1,0 +1,185 @@
+//! Carries out what the scheduler says: records, claims, starts, aborts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
+
+use super::dispatch::Run;
+use super::engine_loop::{Engine, beijing};
+use super::runner::Function;
+use super::scheduler::Effects;
+use super::wanted::{Pending, Wanted};
+use crate::run::{Outcome, Output, Reason};
+use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
+
+/// Between two tries when the state refuses (a full disk, mostly).
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+/// So many claims share a commit: the first runs start while later ones are being claimed.
+const CLAIMS: usize = 512;
+
+/// A run that was started and has not ended.
+pub(super) struct InFlight {
+    pub(super) abort: CancellationToken,
+    pub(super) function: Arc<Function>,
+    pub(super) trigger: usize,
+    pub(super) fire_time: i64,
+    pub(super) reason: Reason,
+    pub(super) started_at: DateTime<Utc>,
+}
+
+impl Engine {
+    /// Does all that is to be done, and what follows from it.
+    pub(super) async fn carry_out(&mut self, mut effects: Effects) {
+        while !effects.is_empty() {
+            let Effects { skipped, dropped, abort, start_waiting, start, claim } = effects;
+            effects = Effects::default();
+            self.record_skipped(skipped).await;
+            self.record_dropped(dropped).await;
+            for run in abort {
+                if let Some(running) = self.in_flight.get(&run) {
+                    running.abort.cancel();
+                }
+            }
+            self.start_waiting(start_waiting).await;
+            for pending in start {
+                self.start(pending);
+            }
+            self.claim(&claim, &mut effects).await;
+        }
+    }
+
+    /// While the state refuses, tries again: fire times that are not recorded would be lost from the account.
+    async fn record_skipped(&self, skipped: Vec<(String, SkippedSpan)>) {
+        if skipped.is_empty() {
+            return;
+        }
+        let spans = log_skipped(skipped);
+        let now = self.clock.now().timestamp_millis();
+        while let Err(error) = self.store.skip(spans.clone(), now).await {
+            tracing::error!(%error, "could not record skipped fire times, trying again");
+            if self.pause_for(TRY_AGAIN).await {
+                return;
+            }
+        }
+    }
+
+    async fn record_dropped(&mut self, runs: Vec<RunId>) {
+        for run in runs {
+            self.callers.remove(&run);
+            let outcome = Outcome::interrupted("its trigger was removed before it could start");
+            tracing::warn!(run, "a waiting run never starts: its trigger was removed");
+            let end = Ended { run, outcome, at: self.clock.now().timestamp_millis() };
+            if let Err(error) = self.store.finish(end).await {
+                tracing::error!(run, %error, "could not record the end of a waiting run");
+            }
+        }
+    }
+
+    async fn start_waiting(&mut self, pending: Vec<Pending>) {
+        if pending.is_empty() {
+            return;
+        }
+        let now = self.clock.now().timestamp_millis();
+        let runs = pending.iter().map(|pending| pending.run).collect();
+        if let Err(error) = self.store.start(runs, now).await {
+            tracing::error!(runs = pending.len(), %error, "could not record the start of waiting runs");
+        }
+        for pending in pending {
+            self.start(pending);
+        }
+    }
+
+    fn start(&mut self, pending: Pending) {
+        let Pending { run, at, occurrence, .. } = pending;
+        let abort = self.abort.child_token();
+        let function = Arc::clone(&self.scheduler.slots[at.function as usize].function);
+        let fire = occurrence.fire(&function, at.trigger as usize, &self.event);
+        let runner = function.runner.clone();
+        let caller = self.callers.remove(&run);
+        let mirror = caller.as_ref().map_or_else(Output::discard, |caller| caller.mirror.clone());
+        let in_flight = InFlight {
+            abort: abort.clone(),
+            function,
+            trigger: at.trigger as usize,
+            fire_time: occurrence.fire_time,
+            reason: occurrence.reason,
+            started_at: self.clock.now(),
+        };
+        self.in_flight.insert(run, in_flight);
+        let work = Run { id: run, fire, runner, drain: self.drain.clone(), abort, mirror };
+        let (store, clock, report) = (self.store.clone(), self.clock.clone(), self.report.clone());
+        tokio::spawn(async move {
+            let outcome = work.execute(store, clock).await;
+            if let Some(caller) = caller {
+                // Who asked may have gone.
+                let _ = caller.ended.send(outcome);
+            }
+            // The engine may be gone after an aborted drain; the end is on record all the same.
+            let _ = report.send(run);
+        });
+    }
+
+    /// Claims all of `wanted` and starts what may start. While the state refuses, tries again: fire times
+    /// that are not claimed would be lost from the account.
+    async fn claim(&mut self, wanted: &[Wanted], effects: &mut Effects) {
+        let now = self.clock.now().timestamp_millis();
+        let requests = self.scheduler.requests(wanted, now, uuid::Uuid::new_v4);
+        let groups = requests.chunks(CLAIMS).zip(wanted.chunks(CLAIMS));
+        // All are handed over before the first answer is awaited.
+        let under_way: Vec<_> = groups
+            .map(|(requests, wanted)| (requests, wanted, self.store.claim(requests.to_vec())))
+            .collect();
+        for (requests, wanted, answer) in under_way {
+            let mut answer = answer.await;
+            while let Err(error) = answer {
+                tracing::error!(%error, fires = requests.len(), "could not claim fires, trying again");
+                if self.pause_for(TRY_AGAIN).await {
+                    return;
+                }
+                answer = self.store.claim(requests.to_vec()).await;
+            }
+            for ((wanted, request), claim) in wanted.iter().zip(requests).zip(answer.into_iter().flatten()) {
+                self.claimed(wanted, request, claim, effects);
+            }
+            for pending in std::mem::take(&mut effects.start) {
+                self.start(pending);
+            }
+        }
+    }
+
+    pub(super) fn claimed(
+        &mut self,
+        wanted: &Wanted,
+        request: &ClaimRequest,
+        claim: Claim,
+        effects: &mut Effects,
+    ) {
+        if claim == Claim::Skipped {
+            let (trigger, fire_time) = (self.scheduler.full_name(wanted.at), beijing(request.fire_time));
+            tracing::warn!(trigger, fire_time, "skipped: the function is still running");
+        }
+        self.scheduler.claimed(wanted, request, claim, effects);
+    }
+
+    /// Sleeps; true when the drain came first.
+    async fn pause_for(&self, duration: Duration) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(duration) => false,
+            () = self.drain.cancelled() => true,
+        }
+    }
+}
+
+/// Says what never becomes a run, and answers what the state is to be told.
+pub(super) fn log_skipped(skipped: Vec<(String, SkippedSpan)>) -> Vec<SkippedSpan> {
+    let mut spans = Vec::with_capacity(skipped.len());
+    for (trigger, span) in skipped {
+        let SkippedSpan { first, last, count, reason, .. } = span;
+        let (first, last, reason) = (beijing(first), beijing(last), reason.as_str());
+        tracing::warn!(trigger, first, last, count, reason, "fire times were skipped");
+        spans.push(span);
+    }
+    spans
+}

@@ -1,0 +1,3 @@
+//! Tests of the rules, without a daemon.
+
+mod plan;

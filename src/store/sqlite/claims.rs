@@ -1,0 +1,158 @@
+//! SQL of claims: a fire time becomes a run, or is skipped.
+
+use rusqlite::{Connection, named_params, params};
+
+use super::StoreError;
+use super::runs::finish;
+use super::triggers::raise_mark;
+use crate::run::{Outcome, Reason};
+use crate::settings::Overlap;
+use crate::store::runs::{Claim, ClaimRequest, RunId, SkipReason, SkippedSpan};
+use crate::store::triggers::FunctionId;
+
+/// Settles the overlap and inserts the run: one step, since it all happens inside one transaction.
+///
+/// The row is the claim. A trigger's mark follows only when the row goes: see `prune` and `runs`.
+pub(in crate::store) fn claim(
+    connection: &Connection,
+    epoch: i64,
+    request: &ClaimRequest,
+) -> Result<Claim, StoreError> {
+    let run = |wait: bool| -> Result<Claim, StoreError> {
+        let wait = wait || !request.room;
+        Ok(match insert(connection, epoch, request, wait)? {
+            None => Claim::AlreadyClaimed,
+            Some(run) if wait => Claim::Waiting(run),
+            Some(run) => Claim::Started(run),
+        })
+    };
+    if request.overlap == Overlap::Allow {
+        return run(false);
+    }
+    if is_scheduled(request.reason) && claimed_before(connection, request)? {
+        return Ok(Claim::AlreadyClaimed);
+    }
+    let open = open_runs(connection, request.function)?;
+    let waiting = || open.iter().filter(|(_, state)| state == "waiting");
+    let busy = !open.is_empty();
+    match request.overlap {
+        Overlap::Skip if busy => skip_for_overlap(connection, request),
+        Overlap::Queue(limit) if busy && waiting().count() >= limit as usize => {
+            skip_for_overlap(connection, request)
+        }
+        Overlap::Allow | Overlap::Skip | Overlap::Queue(_) => run(busy),
+        Overlap::Replace => match run(busy)? {
+            Claim::Waiting(run) if busy => {
+                for (old, _) in waiting() {
+                    let replaced = Outcome::interrupted("replaced by a newer fire before it started");
+                    finish(connection, *old, &replaced, request.now)?;
+                }
+                Ok(Claim::Replaces { run, old: open.into_iter().map(|(run, _)| run).collect() })
+            }
+            claim => Ok(claim),
+        },
+    }
+}
+
+const fn is_scheduled(reason: Reason) -> bool {
+    matches!(reason, Reason::Timed | Reason::CatchUp)
+}
+
+/// What must not be recorded as skipped, since it ran. An insert that is sure to happen finds out by itself.
+fn claimed_before(connection: &Connection, request: &ClaimRequest) -> Result<bool, StoreError> {
+    let found = connection
+        .prepare_cached(
+            "SELECT 1 FROM run WHERE trigger = ?1 AND fire_time = ?2 AND claim = 1
+             UNION ALL SELECT 1 FROM trigger WHERE id = ?1 AND mark >= ?2",
+        )?
+        .exists(params![request.trigger, request.fire_time])?;
+    Ok(found)
+}
+
+fn open_runs(connection: &Connection, function: FunctionId) -> Result<Vec<(RunId, String)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, state FROM run WHERE function = ?1 AND state IN ('waiting', 'running') ORDER BY id",
+    )?;
+    let runs = statement.query_map([function], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(runs.collect::<Result<_, _>>()?)
+}
+
+/// None: the fire time has a run already, or had one that is folded or pruned.
+fn insert(
+    connection: &Connection,
+    epoch: i64,
+    request: &ClaimRequest,
+    waits: bool,
+) -> Result<Option<RunId>, StoreError> {
+    let started_at = (!waits).then_some(request.now);
+    let claim = is_scheduled(request.reason).then_some(1);
+    let inserted = connection
+        .prepare_cached(
+            "INSERT INTO run (request_id, function, trigger, fire_time, claim, reason, attempt, missed, state,
+                              epoch, created_at, started_at)
+             SELECT :request_id, :function, :trigger, :fire_time, :claim, :reason, :attempt, :missed, :state,
+                    :epoch, :created_at, :started_at
+             WHERE :claim IS NULL
+                OR NOT EXISTS (SELECT 1 FROM trigger WHERE id = :trigger AND mark >= :fire_time)
+             ON CONFLICT (trigger, fire_time, claim) DO NOTHING",
+        )?
+        .execute(named_params! {
+            ":request_id": request.request_id.as_bytes(),
+            ":function": request.function,
+            ":trigger": request.trigger,
+            ":fire_time": request.fire_time,
+            ":claim": claim,
+            ":reason": request.reason.as_str(),
+            ":attempt": request.attempt,
+            ":missed": request.missed,
+            ":state": if waits { "waiting" } else { "running" },
+            ":epoch": epoch,
+            ":created_at": request.now,
+            ":started_at": started_at,
+        })?;
+    Ok((inserted > 0).then(|| connection.last_insert_rowid()))
+}
+
+fn skip_for_overlap(connection: &Connection, request: &ClaimRequest) -> Result<Claim, StoreError> {
+    if is_scheduled(request.reason) {
+        let (first, last) = (request.fire_time, request.fire_time);
+        let span =
+            SkippedSpan { trigger: request.trigger, first, last, count: 1, reason: SkipReason::Overlap };
+        skip(connection, &span, request.now)?;
+    }
+    Ok(Claim::Skipped)
+}
+
+/// Records a span, or lengthens the trigger's newest one when it has the same reason and nothing ran
+/// in between: a second that is skipped every second must not fill the disk.
+pub(in crate::store) fn skip(
+    connection: &Connection,
+    span: &SkippedSpan,
+    now: i64,
+) -> Result<(), StoreError> {
+    raise_mark(connection, span.trigger, span.last)?;
+    let lengthened = connection
+        .prepare_cached(
+            "UPDATE skipped SET last = max(last, :last), count = count + :count, recorded_at = :now
+             WHERE id = (SELECT max(id) FROM skipped WHERE trigger = :trigger)
+               AND reason = :reason
+               AND NOT EXISTS (SELECT 1 FROM run WHERE trigger = :trigger AND fire_time > skipped.last
+                               AND claim = 1)",
+        )?
+        .execute(named_params! {
+            ":last": span.last,
+            ":count": span.count,
+            ":now": now,
+            ":trigger": span.trigger,
+            ":reason": span.reason.as_str(),
+        })?;
+    if lengthened == 0 {
+        connection
+            .prepare_cached(
+                "INSERT INTO skipped (trigger, first, last, count, reason, recorded_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?
+            .execute(params![span.trigger, span.first, span.last, span.count, span.reason.as_str(), now])?;
+    }
+    Ok(())
+}
