@@ -203,7 +203,7 @@ pub enum FireLine {
 }
 
 /// What a run came to.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
     /// `succeeded`, `failed`, `timed-out` or `interrupted`.
     pub status: String,
@@ -298,8 +298,14 @@ impl FireLine {
 
     /// The end of a run.
     pub fn ended(outcome: Outcome) -> Self {
+        Self::Ended { ended: outcome.into() }
+    }
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
         let Outcome { status, message, result, .. } = outcome;
-        Self::Ended { ended: Ended { status: status.as_str().to_owned(), message, result } }
+        Self { status: status.as_str().to_owned(), message, result }
     }
 }
 

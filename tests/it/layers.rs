@@ -29,7 +29,7 @@ const TABLE: &[(&str, &[&str])] = &[
         "cli",
         &[
             "settings", "run", "clock", "schedule", "config", "db", "action", "target", "batch", "store",
-            "daemon",
+            "daemon", "server",
         ],
     ),
     ("main", &["cli"]),
@@ -40,7 +40,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("anyhow", &["cli", "daemon"]),
     ("axum", &["server"]),
+    ("http_body_util", &["cli/client"]),
     ("hyper", &["server", "cli/client"]),
+    ("hyper_util", &["cli/client"]),
     ("jsonc_parser", &["config"]),
     ("mail_builder", &["action/mail"]),
     ("minijinja", &["action", "config/mail"]),
