@@ -23,17 +23,18 @@ use crate::server::wire::{self, FireLine, ROOT};
 /// A daemon that is well answers in milliseconds. One that was stopped in its tracks never does.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why the daemon could not be asked, or what it said.
+/// Why the daemon could not be asked, or what it said. Reasons are within the message: none is a source that
+/// would be printed once more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     #[error("no gulou daemon is running on the state {state}; start it with `gulou serve`", state = .0.display())]
     NoDaemon(PathBuf),
-    #[error("could not reach the daemon at {socket}: {source}{hint}", socket = .socket.display())]
-    Unreachable { socket: PathBuf, source: io::Error, hint: &'static str },
+    #[error("could not reach the daemon at {socket}: {reason}{hint}", socket = .socket.display())]
+    Unreachable { socket: PathBuf, reason: io::Error, hint: &'static str },
     #[error("the daemon did not answer within {} s", PATIENCE.as_secs())]
     Silent,
     #[error("the daemon hung up: {0}")]
-    HungUp(#[from] hyper::Error),
+    HungUp(String),
     #[error("what answers at the socket is not a gulou daemon")]
     Stranger,
     /// `.1` is empty, or says that the versions differ.
@@ -42,6 +43,12 @@ pub(super) enum ClientError {
     /// The daemon's own words.
     #[error("{0}")]
     Refused(String),
+}
+
+impl From<hyper::Error> for ClientError {
+    fn from(error: hyper::Error) -> Self {
+        Self::HungUp(error.to_string())
+    }
 }
 
 /// A daemon that has been reached.
@@ -56,10 +63,10 @@ impl Daemon {
     /// Reaches the daemon on `state`; none when there is none.
     pub(super) fn find(state: &Path) -> Result<Option<Self>, ClientError> {
         let place = socket::path_of(state);
-        let unreachable = |source: io::Error| {
-            let denied = source.kind() == io::ErrorKind::PermissionDenied;
+        let unreachable = |reason: io::Error| {
+            let denied = reason.kind() == io::ErrorKind::PermissionDenied;
             let hint = if denied { "; it is for the user that runs the daemon alone" } else { "" };
-            ClientError::Unreachable { socket: place.clone(), source, hint }
+            ClientError::Unreachable { socket: place.clone(), reason, hint }
         };
         let stream = match socket::connect(&place) {
             Ok(stream) => stream,

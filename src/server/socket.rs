@@ -18,12 +18,12 @@ const NEW: &str = "s";
 
 /// Why there is no socket to listen on.
 #[derive(Debug, thiserror::Error)]
-#[error("could not make the API's socket {path}: {source}", path = path.display())]
+#[error("could not make the API's socket {path}: {reason}", path = path.display())]
 pub struct SocketError {
     /// Where it should be.
     path: PathBuf,
     /// The system's reason, or ours.
-    source: io::Error,
+    reason: io::Error,
 }
 
 /// A socket that listens. Dropping it takes it away.
@@ -53,7 +53,7 @@ impl Socket {
     /// closed to others, and moved to its place when its mode is right.
     pub fn bind(state: &Path) -> Result<Self, SocketError> {
         let path = path_of(state);
-        let failed = |source| SocketError { path: path.clone(), source };
+        let failed = |reason| SocketError { path: path.clone(), reason };
         let listener = make(&path).map_err(failed)?;
         let place = Place(path.clone());
         listener.set_nonblocking(true).map_err(failed)?;
