@@ -3,7 +3,8 @@
 //! `socket` is the place, `wire` the shapes of what is said, `routes` the addresses, `fire` the one answer
 //! that comes in pieces, `reply` how errors look. It can fire, pause, resume, reload; it can never define
 //! what is run. `docs/api.md` is its reference, for people; the CLI's remote verbs are its first user.
-//! Knows the engine's handle, and neither files nor databases.
+//! Knows the engine's handle, and nothing of what stands behind it; of the store it keeps the lock, for the
+//! socket's sake.
 
 mod fire;
 mod reply;

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
+use crate::store::Store;
+
 /// The socket's name in the private folder where it is made.
 const NEW: &str = "s";
 
@@ -35,27 +37,31 @@ pub struct Socket {
 
 /// A file that goes with this value.
 #[derive(Debug)]
-pub(super) struct Place(PathBuf);
+pub(super) struct Place {
+    path: PathBuf,
+    // Holds the lock for as long as the file is there: the next daemon's socket must not be taken for ours.
+    _store: Store,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.0) {
-            tracing::warn!(socket = %self.0.display(), %error, "could not remove the API's socket");
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::warn!(socket = %self.path.display(), %error, "could not remove the API's socket");
         }
     }
 }
 
 impl Socket {
-    /// Listens beside `state`; what a daemon that died left there is replaced. To be called by the holder
-    /// of the state's lock, within the async runtime.
+    /// Listens beside the state; what a daemon that died left there is replaced. To be called within the
+    /// async runtime.
     ///
     /// There is no instant at which another user could connect: the socket is made in a folder that is
     /// closed to others, and moved to its place when its mode is right.
-    pub fn bind(state: &Path) -> Result<Self, SocketError> {
-        let path = path_of(state);
+    pub fn bind(store: &Store) -> Result<Self, SocketError> {
+        let path = path_of(store.path());
         let failed = |reason| SocketError { path: path.clone(), reason };
         let listener = make(&path).map_err(failed)?;
-        let place = Place(path.clone());
+        let place = Place { path: path.clone(), _store: store.clone() };
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
         Ok(Self { listener, place })
@@ -124,59 +130,63 @@ mod tests {
 
     use super::*;
 
-    fn names(folder: &Path) -> Vec<OsString> {
-        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect()
+    fn sockets(folder: &Path) -> Vec<String> {
+        let names = fs::read_dir(folder).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.contains("sock")).collect()
     }
 
     #[tokio::test]
     async fn is_the_owners_alone_and_goes_with_its_daemon() {
         let folder = TempDir::new().unwrap();
         let state = folder.path().join("gulou.db");
-        let socket = Socket::bind(&state).unwrap();
         let path = folder.path().join("gulou.db.sock");
+        let store = Store::open(&state).unwrap();
+        let socket = Socket::bind(&store).unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(names(folder.path()), ["gulou.db.sock"]);
+        assert_eq!(sockets(folder.path()), ["gulou.db.sock"]);
         connect(&path).unwrap();
+        drop(store);
+        assert!(Store::open(&state).is_err(), "the lock outlives the socket");
         drop(socket);
         assert_eq!(connect(&path).unwrap_err().kind(), ErrorKind::NotFound);
-        assert_eq!(names(folder.path()), Vec::<OsString>::new());
+        assert_eq!(sockets(folder.path()), Vec::<String>::new());
+        Store::open(&state).unwrap();
     }
 
-    #[tokio::test]
-    async fn replaces_what_dead_daemons_left() {
+    #[test]
+    fn replaces_what_dead_daemons_left() {
         let folder = TempDir::new().unwrap();
-        let state = folder.path().join("gulou.db");
-        let path = path_of(&state);
+        let path = folder.path().join("gulou.db.sock");
         drop(UnixListener::bind(&path).unwrap());
         assert_eq!(connect(&path).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         let half_made = folder.path().join("gulou.db.sock.new");
         fs::create_dir(&half_made).unwrap();
         drop(UnixListener::bind(half_made.join(NEW)).unwrap());
-        let _socket = Socket::bind(&state).unwrap();
+        let _listener = make(&path).unwrap();
         connect(&path).unwrap();
-        assert_eq!(names(folder.path()), ["gulou.db.sock"]);
+        assert_eq!(sockets(folder.path()), ["gulou.db.sock"]);
     }
 
     #[tokio::test]
     async fn leaves_alone_what_is_no_socket() {
         let folder = TempDir::new().unwrap();
-        let state = folder.path().join("gulou.db");
-        fs::write(path_of(&state), "precious").unwrap();
-        let error = Socket::bind(&state).unwrap_err().to_string();
+        let store = Store::open(&folder.path().join("gulou.db")).unwrap();
+        fs::write(path_of(store.path()), "precious").unwrap();
+        let error = Socket::bind(&store).unwrap_err().to_string();
         assert!(error.contains("gulou.db.sock: something else has that name"), "{error}");
-        assert_eq!(fs::read_to_string(path_of(&state)).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(path_of(store.path())).unwrap(), "precious");
     }
 
-    #[tokio::test]
-    async fn a_path_may_be_longer_than_an_address() {
+    #[test]
+    fn a_path_may_be_longer_than_an_address() {
         let root = TempDir::new().unwrap();
         let folder = root.path().join("深".repeat(60)).join("d".repeat(200));
         fs::create_dir_all(&folder).unwrap();
-        let state = folder.join(format!("{}.db", "名".repeat(70)));
-        assert!(state.as_os_str().len() > 500);
-        let socket = Socket::bind(&state).unwrap();
-        connect(&path_of(&state)).unwrap();
-        drop(socket);
-        assert_eq!(names(&folder), Vec::<OsString>::new());
+        // The last part alone is longer.
+        let path = path_of(&folder.join(format!("{}.db", "名".repeat(70))));
+        let _listener = make(&path).unwrap();
+        connect(&path).unwrap();
+        assert_eq!(sockets(&folder).len(), 1);
     }
 }

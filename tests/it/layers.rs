@@ -23,7 +23,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("target", &["settings", "run", "clock"]),
     ("batch", &["settings", "run", "clock", "db", "action", "store"]),
     ("engine", &["settings", "run", "clock", "schedule", "action", "target", "batch", "store"]),
-    ("server", &["run", "engine"]),
+    ("server", &["run", "store", "engine"]),
     ("daemon", &["settings", "run", "clock", "db", "action", "target", "batch", "store", "engine"]),
     (
         "cli",
