@@ -14,6 +14,7 @@ pub mod db;
 pub mod engine;
 pub mod run;
 pub mod schedule;
+pub mod server;
 pub mod settings;
 pub mod store;
 pub mod target;

@@ -1,32 +1,78 @@
-//! `gulou fire`.
+//! `gulou fire`: by the running daemon, or here when there is none.
+
+use std::io::Write as _;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use super::client::Daemon;
 use super::logging::{self, LogFormat};
 use super::{ConfigArg, exit};
 use crate::clock::Clock;
 use crate::daemon;
-use crate::run::{Output, Status, Stream};
+use crate::run::{Output, Status};
+use crate::server::wire::{self, Ended, FireLine};
 use crate::settings::{FunctionSettings, Settings};
 
-/// Run a function now, in the foreground, as a timed fire would
+/// Run a function now, as a timed fire would, and show what it says
 ///
-/// Takes the lock of the state, so no daemon may be running on it. The run is recorded in the history.
+/// The running daemon does it: the function's overlap rule holds, and when this command is interrupted the run
+/// goes on. Without a daemon it runs here, and holds the lock of the state meanwhile. Either way it is recorded
+/// in the history.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   gulou fire --config config.example.json tomylove
-  gulou fire --config config.example.json mass-mail/every-2-seconds")]
+  gulou fire --config config.example.json mass-mail/every-2-seconds
+
+Exit code 1 when the run does not succeed, or is not begun.")]
 pub(super) struct Fire {
     #[command(flatten)]
     config: ConfigArg,
     /// The function, or one of its triggers; the function's first trigger if none is named
     #[arg(value_name = "FUNCTION[/TRIGGER]")]
     name: String,
+    /// Print one JSON object a line, as docs/api.md has them
+    #[arg(long)]
+    json: bool,
 }
 
 impl Fire {
     pub(super) fn run(self) -> anyhow::Result<u8> {
+        let state = match self.config.state() {
+            Ok(state) => state,
+            Err(code) => return Ok(code),
+        };
+        match Daemon::find(&state)? {
+            Some(daemon) => self.ask(daemon),
+            None => self.alone(),
+        }
+    }
+
+    /// The daemon runs it; this only listens.
+    fn ask(self, mut daemon: Daemon) -> anyhow::Result<u8> {
+        let (function, trigger) = split(&self.name);
+        let fire = wire::Fire { function: function.to_owned(), trigger: trigger.map(str::to_owned) };
+        let teller = Teller { json: self.json };
+        let (mut claimed, mut last) = (None, None);
+        daemon.fire(&fire, |line| {
+            if let FireLine::Claimed { run, .. } = &line {
+                claimed = Some(*run);
+            }
+            teller.tell(&line);
+            if matches!(line, FireLine::Ended { .. } | FireLine::Error { .. }) {
+                last = Some(line);
+            }
+        })?;
+        match (claimed, last) {
+            (Some(run), Some(FireLine::Ended { ended })) => teller.close(run, &ended),
+            (_, Some(FireLine::Error { error })) => bail!(error),
+            (Some(run), _) => bail!("the daemon hung up before run {run} ended; `gulou logs {run}` has more"),
+            _ => bail!("the daemon hung up before it said anything"),
+        }
+    }
+
+    /// No daemon: the run happens in this process.
+    fn alone(self) -> anyhow::Result<u8> {
         let mut settings = match self.config.load() {
             Ok(loaded) => loaded.settings,
             Err(code) => return Ok(code),
@@ -36,28 +82,68 @@ impl Fire {
         let clock = Clock::system();
         // What the run says is shown as it comes, its end is the last line: the log would say it twice.
         logging::start(LogFormat::Text, "warn", &clock);
-        let output = Output::new(|stream, text| match stream {
-            Stream::Stdout => println!("{text}"),
-            Stream::Stderr | Stream::System => eprintln!("{text}"),
-        });
+        let teller = Teller { json: self.json };
+        let output = Output::new(move |stream, line| teller.tell(&FireLine::output(stream, line)));
         let runtime = tokio::runtime::Runtime::new().context("could not start the async runtime")?;
         let (run, outcome) = runtime.block_on(daemon::fire(&settings, clock, trigger, output))?;
-        if let Some(result) = &outcome.result {
-            println!("{}", serde_json::to_string_pretty(result).context("could not print the result")?);
+        let ended = Ended::from(outcome);
+        if self.json {
+            // Nobody knows the number before the run begins; it comes where it is known.
+            teller.tell(&FireLine::Claimed { run, waits: false });
+            teller.tell(&FireLine::Ended { ended: ended.clone() });
         }
-        let reason = outcome.message.as_deref().filter(|_| outcome.status != Status::Succeeded);
-        let reason = reason.map(|text| format!(": {text}")).unwrap_or_default();
-        eprintln!("run {run} {}{reason}", outcome.status.as_str());
-        Ok(if outcome.status == Status::Succeeded { exit::OK } else { exit::FAILED })
+        teller.close(run, &ended)
     }
+}
+
+/// Shows a run as it goes. That nobody reads must not stop it.
+#[derive(Clone, Copy)]
+struct Teller {
+    json: bool,
+}
+
+impl Teller {
+    fn tell(self, line: &FireLine) {
+        let _ = match line {
+            line if self.json => match serde_json::to_string(line) {
+                Ok(text) => writeln!(std::io::stdout(), "{text}"),
+                Err(error) => writeln!(std::io::stderr(), "a line is no JSON: {error}"),
+            },
+            FireLine::Output { stream, line } if stream == "stdout" => {
+                writeln!(std::io::stdout(), "{line}")
+            }
+            FireLine::Output { line, .. } => writeln!(std::io::stderr(), "{line}"),
+            FireLine::Claimed { run, waits: true } => {
+                writeln!(std::io::stderr(), "run {run} waits for room")
+            }
+            FireLine::Claimed { .. } | FireLine::Ended { .. } | FireLine::Error { .. } => Ok(()),
+        };
+    }
+
+    /// The result and the last line; answers the exit code.
+    fn close(self, run: i64, ended: &Ended) -> anyhow::Result<u8> {
+        let Ended { status, message, result } = ended;
+        let succeeded = status == Status::Succeeded.as_str();
+        if !self.json {
+            if let Some(result) = result {
+                println!("{}", serde_json::to_string_pretty(result).context("could not print the result")?);
+            }
+            let reason = message.as_deref().filter(|_| !succeeded);
+            let reason = reason.map(|text| format!(": {text}")).unwrap_or_default();
+            eprintln!("run {run} {status}{reason}");
+        }
+        Ok(if succeeded { exit::OK } else { exit::FAILED })
+    }
+}
+
+/// Function and trigger of a full name.
+fn split(name: &str) -> (&str, Option<&str>) {
+    name.split_once('/').map_or((name, None), |(function, trigger)| (function, Some(trigger)))
 }
 
 /// Finds what `name` means: (function, trigger within it).
 fn select(settings: &Settings, name: &str) -> anyhow::Result<(usize, usize)> {
-    let (function_name, trigger_name) = match name.split_once('/') {
-        Some((function, trigger)) => (function, Some(trigger)),
-        None => (name, None),
-    };
+    let (function_name, trigger_name) = split(name);
     let names = || settings.functions.iter().map(|f| f.name.as_str());
     let Some(index) = names().position(|candidate| candidate == function_name) else {
         bail!("there is no function `{function_name}`{}", did_you_mean(function_name, names()));

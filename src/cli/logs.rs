@@ -24,12 +24,12 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let settings = match self.config.load() {
-            Ok(loaded) => loaded.settings,
+        let state = match self.config.state() {
+            Ok(state) => state,
             Err(code) => return Ok(code),
         };
-        let reader = Reader::open(&settings.state)?
-            .with_context(|| format!("there is no state yet at {}", settings.state.display()))?;
+        let reader =
+            Reader::open(&state)?.with_context(|| format!("there is no state yet at {}", state.display()))?;
         let Some(run) = reader.run(&self.run)? else {
             bail!("there is no run `{}`; `gulou history` lists the runs", self.run);
         };

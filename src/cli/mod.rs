@@ -2,6 +2,7 @@
 
 mod batch;
 mod check;
+mod client;
 mod dry_run;
 pub mod exit;
 mod explain;
@@ -11,7 +12,12 @@ mod list;
 mod logging;
 mod logs;
 mod next;
+mod pause;
+mod problems;
+mod reload;
+mod resume;
 mod serve;
+mod status;
 mod times;
 
 use std::io::IsTerminal;
@@ -21,7 +27,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{self, Invalid, Loaded};
 
 /// Runs cloud-function folders, commands and database batches on a seven-field cron schedule.
 #[derive(Debug, Parser)]
@@ -37,9 +43,13 @@ enum Verb {
     DryRun(dry_run::DryRun),
     Check(check::Check),
     List(list::List),
+    Status(status::Status),
     Next(next::Next),
     Explain(explain::Explain),
     Fire(fire::Fire),
+    Pause(pause::Pause),
+    Resume(resume::Resume),
+    Reload(reload::Reload),
     History(history::History),
     Logs(logs::Logs),
     Batch(batch::Batch),
@@ -56,14 +66,21 @@ struct ConfigArg {
 impl ConfigArg {
     /// Loads everything; on errors prints them all and answers the exit code instead.
     fn load(&self) -> Result<Loaded, u8> {
-        match crate::config::load(&self.config, Clock::system().now()) {
-            Ok(loaded) => Ok(loaded),
-            Err(invalid) => {
-                eprintln!("{invalid}");
-                Err(exit::CONFIG)
-            }
-        }
+        valid(config::load(&self.config, Clock::system().now()))
     }
+
+    /// Only where the state is: what a verb needs that reads history, or asks the daemon, while function
+    /// folders may be invalid. On errors as [`ConfigArg::load`].
+    fn state(&self) -> Result<PathBuf, u8> {
+        valid(config::state_path(&self.config))
+    }
+}
+
+fn valid<T>(read: Result<T, Invalid>) -> Result<T, u8> {
+    read.map_err(|invalid| {
+        eprintln!("{invalid}");
+        exit::CONFIG
+    })
 }
 
 /// Reads the command line, runs the verb, prints what went wrong, and answers the exit code.
@@ -74,9 +91,13 @@ pub fn main() -> ExitCode {
         Verb::DryRun(verb) => verb.run(),
         Verb::Check(verb) => verb.run(),
         Verb::List(verb) => verb.run(),
+        Verb::Status(verb) => verb.run(),
         Verb::Next(verb) => verb.run(),
         Verb::Explain(verb) => verb.run(),
         Verb::Fire(verb) => verb.run(),
+        Verb::Pause(verb) => verb.run(),
+        Verb::Resume(verb) => verb.run(),
+        Verb::Reload(verb) => verb.run(),
         Verb::History(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
         Verb::Batch(verb) => verb.run(),

@@ -1,6 +1,6 @@
 //! Schedules and instants on the command line.
 
-use chrono::{DateTime, FixedOffset, Offset, SecondsFormat, TimeZone, Utc};
+use chrono::{DateTime, FixedOffset, Offset, SecondsFormat, TimeDelta, TimeZone, Utc};
 use chrono_tz::Asia::Shanghai;
 use chrono_tz::Tz;
 
@@ -52,6 +52,18 @@ pub(super) fn millis(unix: i64) -> String {
     instant.to_rfc3339_opts(SecondsFormat::Millis, false)
 }
 
+/// A span of time in its two largest units, for people; nothing below a second.
+pub(super) fn span(span: TimeDelta) -> String {
+    let seconds = span.num_seconds().max(0);
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} m {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {} m", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -61,5 +73,14 @@ mod tests {
         let text = rfc3339(0, chrono_tz::Africa::Monrovia);
         assert_eq!(text, "1969-12-31T23:16:00-00:44");
         assert_eq!(parse("--after", &text), Ok(0));
+    }
+
+    #[test]
+    fn spans_have_two_units() {
+        let text = |seconds| span(TimeDelta::seconds(seconds));
+        assert_eq!(
+            [-5, 0, 59, 60, 3599, 3600, 86_399, 86_400, 300_000].map(text),
+            ["0 s", "0 s", "59 s", "1 m 0 s", "59 m 59 s", "1 h 0 m", "23 h 59 m", "1 d 0 h", "3 d 11 h"]
+        );
     }
 }

@@ -88,7 +88,7 @@ fn read_all(path: &Path, now: DateTime<Utc>, findings: &Findings) -> Option<Sett
     })
 }
 
-fn read_daemon(path: &Path, findings: &Findings) -> Option<DaemonConfig> {
+pub(super) fn read_daemon(path: &Path, findings: &Findings) -> Option<DaemonConfig> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let document = match Document::read(path) {
         Ok(document) => document,

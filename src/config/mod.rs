@@ -10,6 +10,7 @@
 //! - `lint`: what schedules may not mean
 //! - `units`: durations, rates, names and addresses
 //! - `load`: all files together, and what only all files together can say
+//! - `state`: one key of the daemon config, for those who only want to reach the daemon
 //!
 //! Files are read, nothing is opened, started or changed. Only `daemon` and `cli` may use this module.
 
@@ -25,6 +26,7 @@ mod load;
 mod locate;
 mod mail;
 mod mark;
+mod state;
 mod target;
 mod trigger;
 mod units;
@@ -33,3 +35,4 @@ pub use decode::nearest;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use lint::lints;
 pub use load::{Invalid, Loaded, load};
+pub use state::state_path;

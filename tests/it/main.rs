@@ -1,6 +1,8 @@
 //! The one integration-test binary: a file a subject, and `support` for what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod api_fire;
+mod api_socket;
 mod batch_cli;
 mod config_errors;
 mod config_samples;

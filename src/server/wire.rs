@@ -1,0 +1,380 @@
+//! The shapes of what is said on the API: the server writes them, the client reads them. What their fields
+//! mean is said where the engine has them, in `engine::handle`, and in `docs/api.md`.
+//!
+//! Instants are UTC, RFC 3339 with at most milliseconds. A later version may add keys; a reader passes over
+//! those that it does not know.
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::engine::handle::{self, FolderProblem};
+use crate::engine::reload::ReloadReport;
+use crate::run::{Outcome, Stream};
+
+/// Where the addresses of this version of the API begin.
+pub const ROOT: &str = "/api/v1";
+/// The header `server` of every answer.
+pub const SERVER: &str = concat!("gulou/", env!("CARGO_PKG_VERSION"));
+
+/// Answer of `GET status`: the daemon at one instant.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// Of the daemon's program.
+    pub version: String,
+    /// Of the daemon's process.
+    pub pid: u32,
+    /// The state file.
+    pub state: String,
+    /// The instant.
+    pub now: DateTime<Utc>,
+    /// When the daemon was started.
+    pub started_at: DateTime<Utc>,
+    /// When function folders were last taken over, after the start.
+    pub reloaded_at: Option<DateTime<Utc>>,
+    /// How many.
+    pub functions: usize,
+    /// How many are enabled.
+    pub triggers: usize,
+    /// How many of those are paused.
+    pub paused: usize,
+    /// How many run.
+    pub running_count: usize,
+    /// The oldest of them.
+    pub running: Vec<Running>,
+    /// Runs that wait for room.
+    pub waiting: usize,
+    /// Missed fires to be caught up, and live ones behind them.
+    pub backlog: usize,
+    /// What fires next.
+    pub next: Option<Next>,
+    /// The clock went back; fire times up to here are done.
+    pub clock_behind: Option<DateTime<Utc>>,
+    /// Folders that cannot be used as they are.
+    pub problems: Vec<Problem>,
+}
+
+/// A run in flight.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Running {
+    /// Its number.
+    pub run: i64,
+    /// The function.
+    pub function: String,
+    /// The trigger within the function.
+    pub trigger: String,
+    /// When it was due.
+    pub fire_time: DateTime<Utc>,
+    /// Why it runs.
+    pub reason: String,
+    /// When it was started.
+    pub started_at: DateTime<Utc>,
+}
+
+/// What fires next.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Next {
+    /// The function.
+    pub function: String,
+    /// The trigger within the function.
+    pub trigger: String,
+    /// When, jitter included.
+    pub due: DateTime<Utc>,
+}
+
+/// A function folder that cannot be used as it is.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// The folder's name.
+    pub function: String,
+    /// All that is wrong; may have several lines.
+    pub message: String,
+    /// When it was found.
+    pub since: DateTime<Utc>,
+    /// An older version of the function goes on running.
+    pub old_version_runs: bool,
+}
+
+/// Answer of `GET triggers`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Triggers {
+    /// By function, and in the order of its file.
+    pub triggers: Vec<Trigger>,
+}
+
+/// A trigger as it runs.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Trigger {
+    /// The function.
+    pub function: String,
+    /// Its name within the function.
+    pub trigger: String,
+    /// The text of its schedule.
+    pub expression: String,
+    /// IANA name.
+    pub timezone: String,
+    /// `function`, `command` or `batch`.
+    pub target: String,
+    /// What its file says.
+    pub enabled: bool,
+    /// Since when it is paused.
+    pub paused_since: Option<DateTime<Utc>>,
+    /// When it fires next, if it does.
+    pub next: Option<DateTime<Utc>>,
+    /// Runs of its function in flight.
+    pub running: usize,
+    /// Runs of its function that wait for room.
+    pub waiting: usize,
+}
+
+/// Body of `POST pause` and `POST resume`: one of the two.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Which {
+    /// Functions (`name`) and single triggers (`function/trigger`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<Vec<String>>,
+    /// Never false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub all: Option<bool>,
+}
+
+/// Answer of `POST pause` and `POST resume`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Changed {
+    /// Full names of the triggers that were not paused (or not running) before.
+    pub changed: Vec<String>,
+}
+
+/// Answer of `POST reload`: names of functions.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// New ones.
+    pub added: Vec<String>,
+    /// Those that run in a new version from now on.
+    pub changed: Vec<String>,
+    /// Those whose folders are gone.
+    pub removed: Vec<String>,
+    /// Folders that cannot be used as they are.
+    pub problems: Vec<Problem>,
+    /// What else is worth knowing, one line each.
+    pub notes: Vec<String>,
+}
+
+/// Body of `POST fire`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fire {
+    /// The function.
+    pub function: String,
+    /// One of its triggers; the first if none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trigger: Option<String>,
+}
+
+/// A line of the answer of `POST fire`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FireLine {
+    /// The first.
+    Claimed {
+        /// The run's number.
+        run: i64,
+        /// It waits for room.
+        waits: bool,
+    },
+    /// A line of output.
+    Output {
+        /// `stdout`, `stderr` or `system`.
+        stream: String,
+        /// Without its end.
+        line: String,
+    },
+    /// The last.
+    Ended {
+        /// What the run came to.
+        ended: Ended,
+    },
+    /// The last, when there is no run to speak of.
+    Error {
+        /// Why.
+        error: String,
+    },
+}
+
+/// What a run came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// `succeeded`, `failed`, `timed-out` or `interrupted`.
+    pub status: String,
+    /// One line for people.
+    pub message: Option<String>,
+    /// What a function returned, or the account of a batch.
+    pub result: Option<Value>,
+}
+
+/// Every answer that is not 200.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Error {
+    /// A sentence for people.
+    pub error: String,
+}
+
+impl Status {
+    /// What the engine says, and what it does not know.
+    pub(super) fn new(status: handle::Status, state: String) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            state,
+            now: millis(status.now),
+            started_at: millis(status.started_at),
+            reloaded_at: status.reloaded_at.map(millis),
+            functions: status.functions,
+            triggers: status.triggers,
+            paused: status.paused,
+            running_count: status.running_count,
+            running: status.running.into_iter().map(Running::from).collect(),
+            waiting: status.waiting,
+            backlog: status.backlog,
+            next: status.next.map(Next::from),
+            clock_behind: status.clock_behind.map(millis),
+            problems: status.problems.into_iter().map(Problem::from).collect(),
+        }
+    }
+}
+
+impl From<handle::RunStatus> for Running {
+    fn from(run: handle::RunStatus) -> Self {
+        let handle::RunStatus { run, function, trigger, fire_time, reason, started_at } = run;
+        let (fire_time, started_at) = (millis(fire_time), millis(started_at));
+        Self { run, function, trigger, fire_time, reason: reason.to_owned(), started_at }
+    }
+}
+
+impl From<handle::NextFire> for Next {
+    fn from(next: handle::NextFire) -> Self {
+        Self { function: next.function, trigger: next.trigger, due: millis(next.due) }
+    }
+}
+
+impl From<FolderProblem> for Problem {
+    fn from(problem: FolderProblem) -> Self {
+        let FolderProblem { function, message, since, old_version_runs } = problem;
+        Self { function, message, since: millis(since), old_version_runs }
+    }
+}
+
+impl From<handle::TriggerStatus> for Trigger {
+    fn from(trigger: handle::TriggerStatus) -> Self {
+        Self {
+            function: trigger.function,
+            trigger: trigger.trigger,
+            expression: trigger.expression,
+            timezone: trigger.timezone.to_owned(),
+            target: trigger.target.to_owned(),
+            enabled: trigger.enabled,
+            paused_since: trigger.paused_since.map(millis),
+            next: trigger.next.map(millis),
+            running: trigger.running,
+            waiting: trigger.waiting,
+        }
+    }
+}
+
+impl From<ReloadReport> for Reloaded {
+    fn from(report: ReloadReport) -> Self {
+        let ReloadReport { added, changed, removed, problems, notes } = report;
+        let problems = problems.into_iter().map(Problem::from).collect();
+        Self { added, changed, removed, problems, notes }
+    }
+}
+
+impl FireLine {
+    /// A line of output.
+    pub fn output(stream: Stream, line: String) -> Self {
+        Self::Output { stream: stream.as_str().to_owned(), line }
+    }
+
+    /// The end of a run.
+    pub fn ended(outcome: Outcome) -> Self {
+        Self::Ended { ended: outcome.into() }
+    }
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        let Outcome { status, message, result, .. } = outcome;
+        Self { status: status.as_str().to_owned(), message, result }
+    }
+}
+
+fn millis(instant: DateTime<Utc>) -> DateTime<Utc> {
+    instant.trunc_subsecs(3)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn instant(text: &str) -> DateTime<Utc> {
+        DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+    }
+
+    #[test]
+    fn instants_are_utc_with_milliseconds_at_most() {
+        let problem = FolderProblem {
+            function: "f".to_owned(),
+            message: "error: no\n  --> here".to_owned(),
+            since: instant("2026-06-01T09:00:00.123456789+08:00"),
+            old_version_runs: true,
+        };
+        assert_eq!(
+            serde_json::to_value(Problem::from(problem)).unwrap(),
+            json!({ "function": "f", "message": "error: no\n  --> here", "since": "2026-06-01T01:00:00.123Z",
+                    "old_version_runs": true })
+        );
+        let next = handle::NextFire {
+            function: "f".to_owned(),
+            trigger: "t".to_owned(),
+            due: instant("2026-06-01T09:00:00+08:00"),
+        };
+        assert_eq!(
+            serde_json::to_value(Next::from(next)).unwrap(),
+            json!({ "function": "f", "trigger": "t", "due": "2026-06-01T01:00:00Z" })
+        );
+    }
+
+    #[test]
+    fn the_lines_of_a_fire_are_told_apart() {
+        let outcome = Outcome::succeeded(Some(json!({ "error": "is a key of its own", "run": 3 })));
+        let lines = [
+            (FireLine::Claimed { run: 7, waits: false }, json!({ "run": 7, "waits": false })),
+            (
+                FireLine::output(Stream::System, "END".to_owned()),
+                json!({ "stream": "system", "line": "END" }),
+            ),
+            (
+                FireLine::ended(outcome),
+                json!({ "ended": { "status": "succeeded", "message": null,
+                                   "result": { "error": "is a key of its own", "run": 3 } } }),
+            ),
+            (FireLine::Error { error: "no".to_owned() }, json!({ "error": "no" })),
+        ];
+        for (line, shape) in lines {
+            assert_eq!(serde_json::to_value(&line).unwrap(), shape);
+            assert_eq!(serde_json::from_value::<FireLine>(shape).unwrap(), line);
+        }
+    }
+
+    #[test]
+    fn keys_of_a_later_version_are_passed_over() {
+        let text = r#"{ "run": 7, "waits": true, "node": "a" }"#;
+        assert_eq!(
+            serde_json::from_str::<FireLine>(text).unwrap(),
+            FireLine::Claimed { run: 7, waits: true }
+        );
+    }
+}
