@@ -93,7 +93,7 @@ impl Wiring<'_> {
         };
         Ok(Function {
             name: settings.name.clone(),
-            triggers: settings.triggers.clone(),
+            triggers: Arc::clone(&settings.triggers),
             overlap: settings.overlap,
             on_interrupted: settings.on_interrupted,
             runner,

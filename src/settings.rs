@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -14,7 +15,7 @@ use serde_json::Value;
 use crate::schedule::Schedule;
 
 /// The whole daemon.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// The SQLite file of the state store.
     pub state: PathBuf,
@@ -35,7 +36,7 @@ pub struct Settings {
 }
 
 /// What every event carries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EventSettings {
     /// `userInfo.appId`.
     pub app_id: Option<String>,
@@ -44,7 +45,7 @@ pub struct EventSettings {
 }
 
 /// How long finished runs and their output are kept. The first bound that is passed prunes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct HistorySettings {
     /// By age.
     pub keep: Duration,
@@ -53,7 +54,7 @@ pub struct HistorySettings {
 }
 
 /// A database that batches read and mark.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DatabaseSettings {
     /// The SQLite file.
     pub path: PathBuf,
@@ -62,7 +63,7 @@ pub struct DatabaseSettings {
 }
 
 /// Where mail goes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MailTransportSettings {
     /// The way out.
     pub route: MailRoute,
@@ -85,14 +86,14 @@ pub enum MailRoute {
 }
 
 /// A function folder.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct FunctionSettings {
     /// The folder's name.
     pub name: String,
     /// The folder.
     pub dir: PathBuf,
     /// Its triggers, in the order of the file.
-    pub triggers: Vec<TriggerSettings>,
+    pub triggers: Arc<[TriggerSettings]>,
     /// What happens when a fire finds the function still running.
     pub overlap: Overlap,
     /// What happens to a run that a crash of the daemon cut off. Batches always resume.
@@ -102,18 +103,25 @@ pub struct FunctionSettings {
 }
 
 /// A timer trigger.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TriggerSettings {
     /// Unique within the function; at most 60 of `a-z A-Z 0-9 - _`, starting with a letter.
-    pub name: String,
+    pub name: Box<str>,
     /// When it fires.
     pub schedule: Schedule,
     /// The text of `config`, as written.
-    pub expression: String,
+    pub expression: Box<str>,
     /// Becomes the event's `Message`; at most 4 KB.
-    pub argument: String,
+    pub argument: Box<str>,
     /// A disabled trigger is listed, and never fires.
     pub enabled: bool,
+    /// How it fires; shared by the triggers that say the same.
+    pub rules: Arc<FireRules>,
+}
+
+/// How a trigger fires.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FireRules {
     /// What happens to fire times that were missed.
     pub misfire: Misfire,
     /// A fire that cannot start within this is a misfire; 60 s unless configured.
@@ -125,7 +133,7 @@ pub struct TriggerSettings {
 }
 
 /// What happens to fire times that could not start in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Misfire {
     /// They are recorded as skipped.
     Skip,
@@ -158,7 +166,7 @@ pub enum OnInterrupted {
 }
 
 /// What a fire runs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum TargetSettings {
     /// Code with a handler.
     Function(CodeSettings),
@@ -169,7 +177,7 @@ pub enum TargetSettings {
 }
 
 /// A cloud function.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CodeSettings {
     /// The language.
     pub runtime: Runtime,
@@ -193,7 +201,7 @@ pub enum Runtime {
 }
 
 /// A program to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CommandSettings {
     /// Program and arguments; never a shell unless it is named here. At least one.
     pub argv: Vec<String>,
@@ -206,7 +214,7 @@ pub struct CommandSettings {
 }
 
 /// A batch: `source → page → reserve → deliver → record → mark`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct BatchSettings {
     /// Names the batch in the ledger; must stay the same for as long as the batch lives.
     pub id: String,
@@ -231,7 +239,7 @@ pub struct BatchSettings {
 }
 
 /// Where the rows of a batch come from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SourceSettings {
     /// A name in [`Settings::databases`].
     pub database: String,
@@ -246,7 +254,7 @@ pub struct SourceSettings {
 }
 
 /// A table with a condition, or a query of the user's own.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Relation {
     /// Rows of a table that match.
     Table {
@@ -260,7 +268,7 @@ pub enum Relation {
 }
 
 /// What a batch does.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ActionSettings {
     /// A mail a row.
     Mail(MailSettings),
@@ -274,7 +282,7 @@ pub enum ActionSettings {
 }
 
 /// A mail's templates, as text. Files have been read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MailSettings {
     /// A name in [`Settings::mail`].
     pub via: String,
@@ -295,7 +303,7 @@ pub struct MailSettings {
 }
 
 /// A template and where it was written, for error messages.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct TemplateSource {
     /// The file, or the JSON path of the inline text.
     pub origin: String,
@@ -304,7 +312,7 @@ pub struct TemplateSource {
 }
 
 /// How rows are marked in the source.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MarkSettings {
     /// Columns of a delivered row.
     pub sent: Vec<(String, MarkValue)>,

@@ -102,7 +102,7 @@ fn triggers(settings: &Settings) -> impl Iterator<Item = (&FunctionSettings, &Tr
 
 fn is_named(name: &str, function: &FunctionSettings, trigger: &TriggerSettings) -> bool {
     match name.split_once('/') {
-        Some((wanted, part)) => function.name == wanted && trigger.name == part,
+        Some((wanted, part)) => function.name == wanted && *trigger.name == *part,
         None => function.name == name,
     }
 }
@@ -147,12 +147,12 @@ impl<'s> Viewer<'s> {
         let fire = Fire {
             request_id: "00000000-0000-0000-0000-000000000000".to_owned(),
             function: function.name.clone(),
-            trigger: trigger.name.clone(),
+            trigger: trigger.name.to_string(),
             fire_time,
             reason: Reason::Timed,
             attempt: 1,
             missed: 0,
-            argument: trigger.argument.clone(),
+            argument: trigger.argument.to_string(),
             event_type: self.settings.event.event_type.clone(),
             app_id: self.settings.event.app_id.clone(),
         };

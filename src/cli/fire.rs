@@ -63,7 +63,7 @@ fn select(settings: &Settings, name: &str) -> anyhow::Result<(usize, usize)> {
         bail!("there is no function `{function_name}`{}", did_you_mean(function_name, names()));
     };
     let function: &FunctionSettings = &settings.functions[index];
-    let triggers = || function.triggers.iter().map(|trigger| trigger.name.as_str());
+    let triggers = || function.triggers.iter().map(|trigger| &*trigger.name);
     match trigger_name {
         None if function.triggers.is_empty() => bail!("the function `{function_name}` has no trigger"),
         None => Ok((index, 0)),

@@ -57,7 +57,7 @@ fn row(function: &FunctionSettings, trigger: &TriggerSettings, now: i64) -> [Str
     );
     [
         format!("{}/{}", function.name, trigger.name),
-        trigger.expression.clone(),
+        trigger.expression.to_string(),
         if trigger.enabled { next } else { "-".to_owned() },
         kind(&function.target).to_owned(),
         if trigger.enabled { "yes" } else { "no" }.to_owned(),

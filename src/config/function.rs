@@ -1,6 +1,9 @@
 //! A function folder: `triggers/<function>/config.json`.
 
+use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -8,13 +11,32 @@ use super::daemon::{DaemonConfig, absolute};
 use super::decode::{Fields, Keys, Node};
 use super::lint::lints;
 use super::{target, trigger};
-use crate::settings::{FunctionSettings, OnInterrupted, Overlap, TargetSettings, TriggerSettings};
+use crate::settings::{FireRules, FunctionSettings, OnInterrupted, Overlap, TargetSettings, TriggerSettings};
 
 /// What a function folder is read with.
 pub(super) struct Scope<'c> {
     pub daemon: &'c DaemonConfig,
     /// The present, to tell what never fires again.
     pub now: DateTime<Utc>,
+    /// All rules that triggers have so far: those that say the same share one, for there may be a million of them.
+    rules: RefCell<HashSet<Arc<FireRules>>>,
+}
+
+impl<'c> Scope<'c> {
+    pub fn new(daemon: &'c DaemonConfig, now: DateTime<Utc>) -> Self {
+        Self { daemon, now, rules: RefCell::default() }
+    }
+
+    /// The one that says what `rules` say.
+    pub fn shared(&self, rules: FireRules) -> Arc<FireRules> {
+        let mut known = self.rules.borrow_mut();
+        if let Some(same) = known.get(&rules) {
+            return Arc::clone(same);
+        }
+        let rules = Arc::new(rules);
+        known.insert(Arc::clone(&rules));
+        rules
+    }
 }
 
 const KEYS: Keys = Keys {
@@ -64,7 +86,7 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
     let function = FunctionSettings {
         name: name.to_owned(),
         dir: absolute(dir, ""),
-        triggers,
+        triggers: triggers.into(),
         overlap,
         on_interrupted: on_interrupted.unwrap_or(OnInterrupted::Fail),
         target: target?,
@@ -75,7 +97,7 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
 
 /// Says what the schedules may not mean, at their places.
 fn warn(function: &FunctionSettings, nodes: &[Node<'_>], scope: &Scope<'_>) {
-    for (node, trigger) in nodes.iter().zip(&function.triggers) {
+    for (node, trigger) in nodes.iter().zip(function.triggers.iter()) {
         for lint in lints(function, trigger, scope.now) {
             node.warning_at("config", lint.en);
         }

@@ -75,7 +75,7 @@ pub fn load(path: &Path, now: DateTime<Utc>) -> Result<Loaded, Invalid> {
 /// What could be read, with stand-ins for what could not; none without a daemon config.
 fn read_all(path: &Path, now: DateTime<Utc>, findings: &Findings) -> Option<Settings> {
     let daemon = read_daemon(path, findings)?;
-    let functions = read_functions(&Scope { daemon: &daemon, now }, path, findings);
+    let functions = read_functions(&Scope::new(&daemon, now), path, findings);
     Some(Settings {
         state: daemon.state,
         databases: daemon.databases,

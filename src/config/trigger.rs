@@ -6,7 +6,7 @@ use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::units::{duration, name_problem, positive_duration, timezone};
 use crate::schedule::{Schedule, ScheduleError};
-use crate::settings::{Misfire, TriggerSettings};
+use crate::settings::{FireRules, Misfire, TriggerSettings};
 
 /// The longest `argument`, in bytes of UTF-8: the cloud's limit.
 const ARGUMENT_LENGTH: usize = 4096;
@@ -59,15 +59,17 @@ pub(super) fn read(node: &Node<'_>, scope: &Scope<'_>) -> Option<TriggerSettings
     let catch_up = fields.read("catch_up", duration).unwrap_or(Duration::from_secs(3600));
     let (expression, schedule) = schedule?;
     Some(TriggerSettings {
-        name: name?,
+        name: name?.into(),
         schedule,
-        argument,
+        argument: argument.into(),
         enabled,
-        misfire: misfire.unwrap_or(if is_once(&expression) { Misfire::Once } else { Misfire::Skip }),
-        start_within,
-        jitter,
-        catch_up,
-        expression,
+        rules: scope.shared(FireRules {
+            misfire: misfire.unwrap_or(if is_once(&expression) { Misfire::Once } else { Misfire::Skip }),
+            start_within,
+            jitter,
+            catch_up,
+        }),
+        expression: expression.into(),
     })
 }
 

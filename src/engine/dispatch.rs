@@ -116,7 +116,7 @@ impl Foreground<'_> {
         let request = ClaimRequest {
             request_id: uuid::Uuid::new_v4().to_string(),
             function: function.name.clone(),
-            trigger: function.triggers[trigger].name.clone(),
+            trigger: function.triggers[trigger].name.to_string(),
             fire_time: now.timestamp(),
             reason: Reason::Manual,
             attempt: 1,

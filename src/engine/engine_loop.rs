@@ -153,7 +153,7 @@ impl Engine {
         let marks = self.store.high_water().await?;
         for (index, function) in self.functions.iter().enumerate() {
             for (trigger, settings) in function.triggers.iter().enumerate().filter(|(_, t)| t.enabled) {
-                let key = (function.name.clone(), settings.name.clone());
+                let key = (function.name.clone(), settings.name.to_string());
                 let mark = marks.get(&key).copied();
                 if let Some(mark) = mark.filter(|mark| *mark > now) {
                     tracing::error!(
@@ -233,7 +233,7 @@ impl Engine {
         reason: SkipReason,
     ) -> SkippedSpan {
         let function = &self.functions[function];
-        let trigger = function.triggers[trigger].name.clone();
+        let trigger = function.triggers[trigger].name.to_string();
         SkippedSpan { function: function.name.clone(), trigger, first, last, count, reason }
     }
 
@@ -291,7 +291,7 @@ impl Engine {
             ClaimRequest {
                 request_id: uuid::Uuid::new_v4().to_string(),
                 function: function.name.clone(),
-                trigger: function.triggers[wanted.trigger].name.clone(),
+                trigger: function.triggers[wanted.trigger].name.to_string(),
                 fire_time: wanted.fire_time,
                 reason: wanted.reason,
                 attempt: wanted.attempt,

@@ -73,10 +73,10 @@ impl Plan {
         let trigger = self.triggers.len();
         self.triggers.push(Planned {
             schedule: settings.schedule.clone(),
-            misfire: settings.misfire,
-            start_within: millis(settings.start_within),
-            catch_up: millis(settings.catch_up),
-            jitter: settings.jitter.as_millis().try_into().unwrap_or(u64::MAX),
+            misfire: settings.rules.misfire,
+            start_within: millis(settings.rules.start_within),
+            catch_up: millis(settings.rules.catch_up),
+            jitter: settings.rules.jitter.as_millis().try_into().unwrap_or(u64::MAX),
             seed: fnv1a(full_name.as_bytes(), FNV_OFFSET),
             accounted,
         });
@@ -194,24 +194,28 @@ fn millis(duration: std::time::Duration) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use super::*;
+    use crate::settings::FireRules;
 
     /// 2026-01-01T00:00:00 in Beijing.
     const START: i64 = 1_767_196_800;
 
     fn settings(expression: &str, misfire: Misfire) -> TriggerSettings {
         TriggerSettings {
-            name: "t".to_owned(),
+            name: "t".into(),
             schedule: Schedule::parse(expression, "Asia/Shanghai").unwrap(),
-            expression: expression.to_owned(),
-            argument: String::new(),
+            expression: expression.into(),
+            argument: "".into(),
             enabled: true,
-            misfire,
-            start_within: Duration::from_secs(60),
-            jitter: Duration::ZERO,
-            catch_up: Duration::from_secs(3600),
+            rules: Arc::new(FireRules {
+                misfire,
+                start_within: Duration::from_secs(60),
+                jitter: Duration::ZERO,
+                catch_up: Duration::from_secs(3600),
+            }),
         }
     }
 
@@ -293,8 +297,8 @@ mod tests {
 
     #[test]
     fn jitter_is_bounded_and_the_same_every_time() {
-        let jittered =
-            TriggerSettings { jitter: Duration::from_secs(5), ..settings("*/10 * * * * * *", Misfire::Skip) };
+        let mut jittered = settings("*/10 * * * * * *", Misfire::Skip);
+        Arc::make_mut(&mut jittered.rules).jitter = Duration::from_secs(5);
         let wakes = || {
             let mut plan = Plan::default();
             plan.add("f/t", &jittered, START);

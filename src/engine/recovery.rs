@@ -100,12 +100,12 @@ impl Engine {
     fn locate(&self, function: &str, trigger: &str) -> Option<(usize, usize)> {
         let index = self.functions.iter().position(|candidate| candidate.name == function)?;
         let triggers = &self.functions[index].triggers;
-        Some((index, triggers.iter().position(|candidate| candidate.name == trigger)?))
+        Some((index, triggers.iter().position(|candidate| *candidate.name == *trigger)?))
     }
 
     fn still_in_time(&self, function: usize, trigger: usize, run: &RunRecord) -> bool {
         let settings = &self.functions[function].triggers[trigger];
         let late = self.clock.now().timestamp() - run.fire_time;
-        settings.misfire != Misfire::Skip || late <= settings.start_within.as_secs().cast_signed()
+        settings.rules.misfire != Misfire::Skip || late <= settings.rules.start_within.as_secs().cast_signed()
     }
 }

@@ -17,7 +17,7 @@ pub struct Function {
     /// The folder's name.
     pub name: String,
     /// Its triggers.
-    pub triggers: Vec<TriggerSettings>,
+    pub triggers: Arc<[TriggerSettings]>,
     /// What happens when a fire finds it running.
     pub overlap: Overlap,
     /// What happens to a run that the end of the daemon cut off.
@@ -34,12 +34,12 @@ impl Function {
         Fire {
             request_id,
             function: self.name.clone(),
-            trigger: settings.name.clone(),
+            trigger: settings.name.to_string(),
             fire_time: DateTime::from_timestamp(fire_time, 0).unwrap_or_default(),
             reason,
             attempt,
             missed,
-            argument: settings.argument.clone(),
+            argument: settings.argument.to_string(),
             event_type: event.event_type.clone(),
             app_id: event.app_id.clone(),
         }

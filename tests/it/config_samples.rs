@@ -24,7 +24,7 @@ fn functions() -> BTreeMap<String, FunctionSettings> {
 }
 
 fn expressions(function: &FunctionSettings) -> Vec<&str> {
-    function.triggers.iter().map(|trigger| trigger.expression.as_str()).collect()
+    function.triggers.iter().map(|trigger| &*trigger.expression).collect()
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn tomylove_is_a_folder_as_the_cloud_has_it() {
     let function = &functions()["tomylove"];
     assert_eq!(expressions(function), ["*/5 * * * * * *"]);
     assert_eq!(function.overlap, Overlap::Allow);
-    assert_eq!(function.triggers[0].misfire, Misfire::Skip);
+    assert_eq!(function.triggers[0].rules.misfire, Misfire::Skip);
     let TargetSettings::Function(code) = &function.target else { panic!("{:?}", function.target) };
     assert_eq!((code.handler.as_str(), code.timeout), ("index.main", Duration::from_secs(3)));
 }
