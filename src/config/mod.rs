@@ -5,7 +5,7 @@
 //! `gulou check` shows all there is to fix, in all files. The other files each know one part of the format:
 //!
 //! - `daemon`: the daemon config, its databases and mail transports
-//! - `function`: a function folder; `trigger`: one timer on it; `target`: what it runs
+//! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
 //! - `batch`, `mail`, `mark`: the parts of a batch
 //! - `lint`: what schedules may not mean
 //! - `units`: durations, rates, names and addresses
@@ -25,6 +25,7 @@ mod load;
 mod locate;
 mod mail;
 mod mark;
+mod period;
 mod target;
 mod trigger;
 mod units;

@@ -3,6 +3,7 @@
 
 mod batch_cli;
 mod config_errors;
+mod config_period;
 mod config_samples;
 mod cron_conformance;
 mod cron_count;
