@@ -9,7 +9,8 @@
 //! - `batch`, `mail`, `mark`: the parts of a batch
 //! - `lint`: what schedules may not mean
 //! - `units`: durations, rates, names and addresses
-//! - `load`: all files together, and what only all files together can say
+//! - `load`: all files together, and what only all files together can say; `folders`: the same again and again, folder by
+//!   folder, for a daemon that runs
 //!
 //! Files are read, nothing is opened, started or changed. Only `daemon` and `cli` may use this module.
 
@@ -18,6 +19,7 @@ mod daemon;
 mod decode;
 mod diagnostic;
 mod findings;
+mod folders;
 mod function;
 mod json;
 mod lint;
@@ -32,5 +34,6 @@ mod units;
 
 pub use decode::nearest;
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use folders::Folders;
 pub use lint::lints;
 pub use load::{Invalid, Loaded, load};
