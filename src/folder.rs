@@ -42,6 +42,8 @@ pub struct Look {
     pub invalid: Vec<Invalid>,
     /// What else is worth knowing, one line each.
     pub notes: Vec<String>,
+    /// What may not be meant in what has changed, one line each; in the log already.
+    pub warnings: Vec<String>,
     /// Where later changes show.
     pub places: Vec<Place>,
 }

@@ -24,7 +24,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("target", &["settings", "run", "clock"]),
     ("batch", &["settings", "run", "clock", "db", "action", "store"]),
     ("engine", &["settings", "run", "clock", "schedule", "action", "target", "batch", "store"]),
-    ("daemon", &["settings", "run", "clock", "db", "action", "target", "batch", "store", "engine"]),
+    ("daemon", &["settings", "run", "clock", "folder", "db", "action", "target", "batch", "store", "engine"]),
     (
         "cli",
         &[
@@ -39,6 +39,7 @@ const TABLE: &[(&str, &[&str])] = &[
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("anyhow", &["cli", "daemon"]),
+    ("inotify", &["daemon/watch"]),
     ("jsonc_parser", &["config"]),
     ("mail_builder", &["action/mail"]),
     ("minijinja", &["action", "config/mail"]),

@@ -25,6 +25,7 @@ mod readme;
 mod scenario_crash;
 mod scenario_drain;
 mod scenario_nonsense;
+mod scenario_reload;
 mod scenario_samples;
 mod store_runs;
 mod support;
