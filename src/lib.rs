@@ -12,6 +12,7 @@ pub mod cron;
 pub mod daemon;
 pub mod db;
 pub mod engine;
+pub mod folder;
 pub mod run;
 pub mod schedule;
 pub mod server;

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use super::decode::{Keys, Node};
 use super::units::{duration, mailbox, positive_duration, timezone};
-use crate::settings::{DatabaseSettings, EventSettings, HistorySettings, MailRoute, MailTransportSettings};
+use crate::settings::{
+    DatabaseSettings, EventSettings, FunctionSettings, HistorySettings, MailRoute, MailTransportSettings,
+    Settings,
+};
 
 /// The zone of triggers that name none: the cloud's.
 const DEFAULT_ZONE: &str = "Asia/Shanghai";
@@ -29,6 +32,7 @@ const KEYS: Keys = Keys {
 };
 
 /// The daemon config, read. What could not be read has its default, and an error was reported.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct DaemonConfig {
     pub state: PathBuf,
     /// The folder of function folders, as the user would reach it.
@@ -110,6 +114,20 @@ impl DaemonConfig {
             config.drain_timeout = timeout;
         }
         config
+    }
+
+    /// All settings, with those of the functions.
+    pub fn settings(self, functions: Vec<FunctionSettings>) -> Settings {
+        Settings {
+            state: self.state,
+            databases: self.databases,
+            mail: self.mail,
+            event: self.event,
+            history: self.history,
+            max_runs: self.max_runs,
+            drain_timeout: self.drain_timeout,
+            functions,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::findings::Findings;
 use super::function::{self, Scope};
 use super::json::Document;
 use super::units::name_problem;
+use crate::folder::may_be_function;
 use crate::settings::{FunctionSettings, Settings, TargetSettings};
 
 /// The file that makes a folder a function.
@@ -64,28 +65,25 @@ fn count(found: &[Diagnostic], word: &str) -> String {
 /// Fails with all errors of all files at once. Changes nothing.
 pub fn load(path: &Path, now: DateTime<Utc>) -> Result<Loaded, Invalid> {
     let findings = Findings::default();
-    let read = read_all(path, now, &findings);
-    let (errors, warnings) = findings.into_sorted();
-    match read {
-        Some(settings) if errors.is_empty() => Ok(Loaded { settings, warnings }),
-        _ => Err(Invalid { errors, warnings }),
-    }
+    let daemon = read_daemon(path, &findings);
+    load_with(daemon.as_ref(), path, now, findings)
 }
 
-/// What could be read, with stand-ins for what could not; none without a daemon config.
-fn read_all(path: &Path, now: DateTime<Utc>, findings: &Findings) -> Option<Settings> {
-    let daemon = read_daemon(path, findings)?;
-    let functions = read_functions(&Scope::new(&daemon, now), path, findings);
-    Some(Settings {
-        state: daemon.state,
-        databases: daemon.databases,
-        mail: daemon.mail,
-        event: daemon.event,
-        history: daemon.history,
-        max_runs: daemon.max_runs,
-        drain_timeout: daemon.drain_timeout,
-        functions,
-    })
+/// The same with a daemon config that has been read already, if it could be; `findings` has what was found in it.
+pub(super) fn load_with(
+    daemon: Option<&DaemonConfig>,
+    path: &Path,
+    now: DateTime<Utc>,
+    findings: Findings,
+) -> Result<Loaded, Invalid> {
+    let functions = daemon.map(|daemon| read_functions(&Scope::new(daemon, now), path, &findings));
+    let (errors, warnings) = findings.into_sorted();
+    match daemon.zip(functions) {
+        Some((daemon, functions)) if errors.is_empty() => {
+            Ok(Loaded { settings: daemon.clone().settings(functions), warnings })
+        }
+        _ => Err(Invalid { errors, warnings }),
+    }
 }
 
 pub(super) fn read_daemon(path: &Path, findings: &Findings) -> Option<DaemonConfig> {
@@ -139,12 +137,7 @@ fn read_functions(scope: &Scope<'_>, daemon_file: &Path, findings: &Findings) ->
         if let TargetSettings::Batch(batch) = &function.target
             && let Some(other) = batches.insert(batch.id.clone(), function.name.clone())
         {
-            let message = format!("the batch id `{}` is taken by the function `{other}`", batch.id);
-            findings.file_error(
-                &dir.join(FUNCTION_FILE),
-                message,
-                Some("each batch has an id of its own: the ledger goes by it"),
-            );
+            batch_is_taken(findings, dir, &batch.id, &other);
         }
         functions.push(function);
     }
@@ -154,20 +147,29 @@ fn read_functions(scope: &Scope<'_>, daemon_file: &Path, findings: &Findings) ->
     functions
 }
 
+/// Says that the batch of the folder `dir` has an id that belongs to the function `other`.
+pub(super) fn batch_is_taken(findings: &Findings, dir: &Path, id: &str, other: &str) {
+    findings.file_error(
+        &dir.join(FUNCTION_FILE),
+        format!("the batch id `{id}` is taken by the function `{other}`"),
+        Some("each batch has an id of its own: the ledger goes by it"),
+    );
+}
+
 /// The folders that may be functions, hidden ones and those of package managers left out.
-fn folders(root: &Path) -> io::Result<Vec<PathBuf>> {
+pub(super) fn folders(root: &Path) -> io::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     for entry in fs::read_dir(root)? {
         let path = entry?.path();
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if path.is_dir() && !name.starts_with('.') && name != "node_modules" {
+        if path.file_name().is_some_and(may_be_function) && path.is_dir() {
             folders.push(path);
         }
     }
     Ok(folders)
 }
 
-fn read_function(dir: &Path, scope: &Scope<'_>, findings: &Findings) -> Option<FunctionSettings> {
+/// One function folder; none when it is no function, or cannot be used: then an error was reported.
+pub(super) fn read_function(dir: &Path, scope: &Scope<'_>, findings: &Findings) -> Option<FunctionSettings> {
     let file = dir.join(FUNCTION_FILE);
     let name = dir.file_name()?.to_string_lossy().into_owned();
     let document = match Document::read(&file) {

@@ -5,11 +5,12 @@
 //! `gulou check` shows all there is to fix, in all files. The other files each know one part of the format:
 //!
 //! - `daemon`: the daemon config, its databases and mail transports
-//! - `function`: a function folder; `trigger`: one timer on it; `target`: what it runs
+//! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
 //! - `batch`, `mail`, `mark`: the parts of a batch
 //! - `lint`: what schedules may not mean
 //! - `units`: durations, rates, names and addresses
-//! - `load`: all files together, and what only all files together can say
+//! - `load`: all files together, and what only all files together can say; `folders`: the same again and again, folder by
+//!   folder, for a daemon that runs
 //! - `state`: one key of the daemon config, for those who only want to reach the daemon
 //!
 //! Files are read, nothing is opened, started or changed. Only `daemon` and `cli` may use this module.
@@ -19,6 +20,7 @@ mod daemon;
 mod decode;
 mod diagnostic;
 mod findings;
+mod folders;
 mod function;
 mod json;
 mod lint;
@@ -26,6 +28,7 @@ mod load;
 mod locate;
 mod mail;
 mod mark;
+mod period;
 mod state;
 mod target;
 mod trigger;
@@ -33,6 +36,7 @@ mod units;
 
 pub use decode::nearest;
 pub use diagnostic::{Diagnostic, Place, Severity};
+pub use folders::Folders;
 pub use lint::lints;
 pub use load::{Invalid, Loaded, load};
 pub use state::state_path;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::decode::{Keys, Node};
 use super::function::Scope;
+use super::period::Period;
 use super::units::{duration, name_problem, positive_duration, timezone};
 use crate::schedule::{Schedule, ScheduleError};
 use crate::settings::{FireRules, Misfire, TriggerSettings};
@@ -23,6 +24,8 @@ const KEYS: Keys = Keys {
         "start_within",
         "jitter",
         "catch_up",
+        "start",
+        "end",
     ],
     ignored: &[],
     later: &["node", "blackout", "after"],
@@ -44,9 +47,10 @@ pub(super) fn read(node: &Node<'_>, scope: &Scope<'_>) -> Option<TriggerSettings
     fields.read("type", |node| node.word(&["timer"]));
     let enabled = fields.read("enabled", Node::boolean).unwrap_or(true);
     let zone = fields.read("timezone", timezone).unwrap_or_else(|| scope.daemon.timezone.clone());
+    let period = Period::read(&fields, &zone);
     let schedule = fields.need("config", |node| {
         let expression = node.text()?;
-        Some((expression.to_owned(), schedule(node, expression, &zone, enabled, scope)?))
+        Some((expression.to_owned(), schedule(node, expression, &zone, period, enabled, scope)?))
     });
     let argument = fields.read("argument", argument).unwrap_or_default();
     let misfire = fields.read("misfire", |node| node.word(&["skip", "once", "all"])).map(|word| match word {
@@ -73,8 +77,15 @@ pub(super) fn read(node: &Node<'_>, scope: &Scope<'_>) -> Option<TriggerSettings
     })
 }
 
-fn schedule(node: &Node<'_>, text: &str, zone: &str, enabled: bool, scope: &Scope<'_>) -> Option<Schedule> {
-    let schedule = match Schedule::parse(text, zone) {
+fn schedule(
+    node: &Node<'_>,
+    text: &str,
+    zone: &str,
+    period: Period,
+    enabled: bool,
+    scope: &Scope<'_>,
+) -> Option<Schedule> {
+    let endless = match Schedule::parse(text, zone) {
         Ok(schedule) => schedule,
         Err(ScheduleError::Expression(error)) => {
             let message = format!("{}: {}", error.part(), error.problem());
@@ -86,16 +97,44 @@ fn schedule(node: &Node<'_>, text: &str, zone: &str, enabled: bool, scope: &Scop
             return None;
         }
     };
-    if schedule.next(scope.now.timestamp()).is_none() {
-        let message = format!("`{text}` never fires again");
-        if enabled && !is_once(text) {
-            node.error(message, "correct it, or say `\"enabled\": false`".to_owned());
-        } else {
-            // A single time that has passed did its duty: it must not keep the daemon from starting.
+    let schedule = period.of(endless.clone());
+    let now = scope.now.timestamp();
+    if schedule.next(now).is_none() {
+        never_again(node, text, period, &endless, &schedule, enabled, now);
+    } else if is_once(text) {
+        let (all, within) = (endless.count(i64::MIN, i64::MAX), schedule.count(i64::MIN, i64::MAX));
+        if within < all {
+            let message = format!("{} of {all} times are outside of {}", all - within, period.words());
             node.warning(message, None);
         }
     }
     Some(schedule)
+}
+
+/// Says that `schedule`, which is what its period leaves of `endless`, has no fire time after `now`.
+fn never_again(
+    node: &Node<'_>,
+    text: &str,
+    period: Period,
+    endless: &Schedule,
+    schedule: &Schedule,
+    enabled: bool,
+    now: i64,
+) {
+    let fired_once = schedule.previous(i64::MAX).is_some();
+    let (message, did_its_duty) = if endless.next(now).is_some() && fired_once {
+        (format!("`{text}` never fires again: its end has passed"), true)
+    } else if fired_once || endless.previous(i64::MAX).is_none() {
+        (format!("`{text}` never fires again"), is_once(text))
+    } else {
+        (format!("`{text}` never fires within {}", period.words()), false)
+    };
+    if enabled && !did_its_duty {
+        node.error(message, "correct it, or say `\"enabled\": false`".to_owned());
+    } else {
+        // What has fired to its end did its duty: it must not keep the daemon from starting.
+        node.warning(message, None);
+    }
 }
 
 fn is_once(expression: &str) -> bool {

@@ -26,7 +26,7 @@ impl From<CommandError> for Refusal {
     fn from(error: CommandError) -> Self {
         let status = match &error {
             CommandError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
-            CommandError::Unknown { .. } => StatusCode::NOT_FOUND,
+            CommandError::Unknown { .. } | CommandError::NoTrigger { .. } => StatusCode::NOT_FOUND,
             CommandError::Busy { .. } => StatusCode::CONFLICT,
             CommandError::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

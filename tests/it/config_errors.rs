@@ -431,7 +431,7 @@ fn list_shows_every_trigger() {
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(lines.len(), 3, "{}", ran.stdout);
     assert!(lines[1].starts_with("f/t ") && lines[1].contains("Europe/Berlin"), "{}", ran.stdout);
-    assert!(lines[2].starts_with("f/off ") && lines[2].ends_with("no"), "{}", ran.stdout);
+    assert!(lines[2].starts_with("f/off ") && lines[2].ends_with("off"), "{}", ran.stdout);
     let list: Value =
         serde_json::from_str(&project.gulou(&["list", "--json"]).expect_code(0).stdout).unwrap();
     assert_eq!(list[0]["target"], "batch");

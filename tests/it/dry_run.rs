@@ -23,7 +23,9 @@ fn contents(project: &Project) -> Contents {
                 read(&entry.path(), &format!("{name}/{}", entry.file_name().display()), into);
             }
         } else {
-            into.insert(name.to_owned(), (modified, Some(fs::read(path).unwrap())));
+            // The socket of a daemon that was killed has no bytes.
+            let bytes = metadata.is_file().then(|| fs::read(path).unwrap());
+            into.insert(name.to_owned(), (modified, bytes));
         }
     }
     let mut contents = Contents::new();

@@ -16,7 +16,8 @@ const TABLE: &[(&str, &[&str])] = &[
     ("run", &[]),
     ("schedule", &["cron"]),
     ("settings", &["schedule"]),
-    ("config", &["settings", "schedule"]),
+    ("folder", &["settings"]),
+    ("config", &["settings", "schedule", "folder"]),
     ("db", &["settings"]),
     ("store", &["settings", "run", "db::sqlite"]),
     ("action", &["settings", "run", "clock"]),
@@ -24,7 +25,13 @@ const TABLE: &[(&str, &[&str])] = &[
     ("batch", &["settings", "run", "clock", "db", "action", "store"]),
     ("engine", &["settings", "run", "clock", "schedule", "action", "target", "batch", "store"]),
     ("server", &["run", "store", "engine"]),
-    ("daemon", &["settings", "run", "clock", "db", "action", "target", "batch", "store", "engine"]),
+    (
+        "daemon",
+        &[
+            "settings", "run", "clock", "folder", "db", "action", "target", "batch", "store", "engine",
+            "server",
+        ],
+    ),
     (
         "cli",
         &[
@@ -43,6 +50,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("http_body_util", &["cli/client"]),
     ("hyper", &["server", "cli/client"]),
     ("hyper_util", &["cli/client"]),
+    ("inotify", &["daemon/watch"]),
     ("jsonc_parser", &["config"]),
     ("mail_builder", &["action/mail"]),
     ("minijinja", &["action", "config/mail"]),

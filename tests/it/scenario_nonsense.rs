@@ -53,10 +53,10 @@ fn every_error_of_every_file_is_reported_at_once() {
 fn a_second_daemon_is_refused() {
     let project = idle();
     let daemon = project.serve("config.json");
-    for args in [&["serve", "--config", "config.json"][..], &["fire", "--config", "config.json", "yearly"]] {
-        let second = project.gulou(args).expect_code(1);
-        assert!(second.stderr.contains("in use by another gulou process"), "{}", second.stderr);
-    }
+    let second = project.gulou(&["serve", "--config", "config.json"]).expect_code(1);
+    assert!(second.stderr.contains("in use by another gulou process"), "{}", second.stderr);
+    // A fire asks the daemon that is there, or takes its place.
+    project.gulou(&["fire", "--config", "config.json", "yearly"]).expect_code(0);
     assert_eq!(daemon.stop().0, Some(0));
     project.gulou(&["fire", "--config", "config.json", "yearly"]).expect_code(0);
 }

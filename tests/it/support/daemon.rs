@@ -78,6 +78,11 @@ impl Daemon {
         self.process.signal(Signal::TERM);
     }
 
+    /// SIGHUP.
+    pub(crate) fn hang_up(&mut self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Waits for the end; answers the exit code and the log. A signal's end is no code.
     #[track_caller]
     pub(crate) fn wait(mut self) -> (Option<i32>, String) {

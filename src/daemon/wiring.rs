@@ -1,0 +1,130 @@
+//! From settings to running parts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chrono_tz::Asia::Shanghai;
+use tokio_util::task::TaskTracker;
+
+use crate::action::mail::{MailAction, Transport};
+use crate::batch::Batch;
+use crate::clock::Clock;
+use crate::db::Databases;
+use crate::engine::{Function, Runner};
+use crate::settings::{ActionSettings, BatchSettings, FunctionSettings, Settings, TargetSettings};
+use crate::store::Store;
+use crate::target::{Host, Target};
+
+/// What functions share: made once, used by every version of every function.
+#[derive(Debug)]
+pub(super) struct Wiring {
+    pub(super) clock: Clock,
+    pub(super) store: Store,
+    host: Host,
+    databases: Databases,
+    transports: BTreeMap<String, Arc<Transport>>,
+}
+
+impl Wiring {
+    /// Takes the state's lock. Databases and servers are reached on first use.
+    pub(super) fn open(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
+        let store = Store::open(&settings.state)?;
+        let host = Host::supervise(clock.clone());
+        let databases = Databases::new(&settings.databases);
+        let open =
+            |(name, transport): (&String, _)| (name.clone(), Transport::open(transport, clock.clone()));
+        let transports = settings.mail.iter().map(open).collect();
+        Ok(Self { clock, store, host, databases, transports })
+    }
+
+    /// Compiles templates; starts nothing.
+    pub(super) fn function(&self, settings: &FunctionSettings) -> anyhow::Result<Function> {
+        let runner = match &settings.target {
+            TargetSettings::Function(code) => Runner::Target(Arc::new(Target::function(code, &self.host))),
+            TargetSettings::Command(command) => {
+                Runner::Target(Arc::new(Target::command(command, &self.host)))
+            }
+            TargetSettings::Batch(batch) => {
+                let batch = self
+                    .batch(batch, settings)
+                    .with_context(|| format!("could not set up the function `{}`", settings.name))?;
+                Runner::Batch(Arc::new(batch))
+            }
+        };
+        Ok(Function {
+            name: settings.name.clone(),
+            triggers: Arc::clone(&settings.triggers),
+            overlap: settings.overlap,
+            on_interrupted: settings.on_interrupted,
+            runner,
+        })
+    }
+
+    fn batch(&self, batch: &BatchSettings, function: &FunctionSettings) -> anyhow::Result<Batch<MailAction>> {
+        let name = &batch.source.database;
+        let database =
+            self.databases.connect(name).with_context(|| format!("there is no database `{name}`"))?;
+        let (ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. }) = &batch.action;
+        let transport = self
+            .transports
+            .get(&mail.via)
+            .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
+        let action = MailAction::new(mail, Arc::clone(transport))?;
+        let timezone = function.triggers.first().map_or(Shanghai, |trigger| trigger.schedule.timezone());
+        Ok(Batch::new(batch, database, action, self.store.clone(), self.clock.clone(), timezone)?)
+    }
+
+    /// Says goodbye to mail servers. To be called when nothing runs any more.
+    pub(super) async fn close(&self) {
+        for transport in self.transports.values() {
+            transport.close().await;
+        }
+    }
+}
+
+/// The runners in force, by function, and the old ones that have still to end.
+#[derive(Debug)]
+pub(super) struct Runners {
+    current: BTreeMap<String, Runner>,
+    retiring: TaskTracker,
+}
+
+impl Runners {
+    pub(super) fn of(functions: &[Function]) -> Self {
+        let current = functions.iter().map(|function| (function.name.clone(), function.runner.clone()));
+        Self { current: current.collect(), retiring: TaskTracker::new() }
+    }
+
+    pub(super) fn has(&self, function: &str) -> bool {
+        self.current.contains_key(function)
+    }
+
+    /// Puts `runner` into force; the one before it ends its idle workers, and its busy ones after their calls.
+    pub(super) fn put(&mut self, function: String, runner: Runner) {
+        if let Some(old) = self.current.insert(function, runner) {
+            self.retire(old);
+        }
+    }
+
+    pub(super) fn remove(&mut self, function: &str) {
+        if let Some(old) = self.current.remove(function) {
+            self.retire(old);
+        }
+    }
+
+    fn retire(&self, runner: Runner) {
+        if let Runner::Target(target) = runner {
+            self.retiring.spawn(async move { target.shutdown().await });
+        }
+    }
+
+    /// Ends all workers. To be called when nothing runs any more.
+    pub(super) async fn close(mut self) {
+        for runner in std::mem::take(&mut self.current).into_values() {
+            self.retire(runner);
+        }
+        self.retiring.close();
+        self.retiring.wait().await;
+    }
+}
