@@ -82,7 +82,7 @@ fn an_invalid_folder_keeps_its_old_version_running() {
         .write("triggers/f/config.json", "{ \"triggers\": [{ \"name\": \"t\", \"config\": \"5 fields\" }] }");
     logged(&daemon, &["ERROR", "its old version goes on"]);
     let log = daemon.log();
-    assert!(log.contains("triggers/f/config.json:1:") && log.contains("^"), "{log}");
+    assert!(log.contains("triggers/f/config.json:1:") && log.contains('^'), "{log}");
     fires_again(&project, "f");
     project.function("f", &command(ALWAYS, "x"));
     logged(&daemon, &["functions reloaded", "mended=\"f\"", "invalid=0"]);
