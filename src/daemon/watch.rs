@@ -344,3 +344,60 @@ fn meaning(role: &Role, name: Option<&OsStr>, flags: ReadFlags) -> Option<SignKi
     };
     tells.then_some(kind)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_can_change_a_function_is_a_sign() {
+        let told = |role: &Role, name: &str, flags| meaning(role, Some(OsStr::new(name)), flags);
+        let (folder, touched) = (&Role::Folder, Some(SignKind::Touched));
+        assert_eq!(told(folder, "index.js", ReadFlags::MODIFY), Some(SignKind::Written));
+        assert_eq!(told(folder, "index.js", ReadFlags::CLOSE_WRITE), Some(SignKind::Closed));
+        assert_eq!(told(folder, "index.js", ReadFlags::MOVED_TO), touched);
+        assert_eq!(told(folder, "index.js", ReadFlags::ATTRIB), touched);
+        assert_eq!(told(folder, "lib", ReadFlags::CREATE | ReadFlags::ISDIR), touched);
+        // What is open and goes is written no more.
+        assert_eq!(told(folder, "index.js", ReadFlags::MOVED_FROM), Some(SignKind::Closed));
+        assert_eq!(told(folder, "..data", ReadFlags::MOVED_TO), touched);
+        assert_eq!(told(folder, ".git", ReadFlags::MODIFY), None);
+        for flags in [ReadFlags::CREATE, ReadFlags::MODIFY, ReadFlags::DELETE] {
+            assert_eq!(told(folder, "run.log", flags), None);
+            assert_eq!(told(folder, ".config.json.swp", flags), None);
+            assert_eq!(told(&Role::Modules, "lodash", flags), None);
+            assert_eq!(told(&Role::Root, ".git", flags), None);
+            assert_eq!(told(&Role::Name("triggers".into()), "gulou.db-wal", flags), None);
+        }
+        assert_eq!(told(&Role::Modules, ".package-lock.json", ReadFlags::MOVED_TO), touched);
+        assert_eq!(told(&Role::Root, "f", ReadFlags::CREATE), touched);
+        assert_eq!(told(&Role::Name("triggers".into()), "triggers", ReadFlags::CREATE), touched);
+        assert_eq!(meaning(&Role::File, None, ReadFlags::DELETE_SELF), touched);
+        assert_eq!(meaning(&Role::Root, None, ReadFlags::IGNORED), touched);
+    }
+
+    /// Both the folder and a link to it are watched, through one watch of the kernel.
+    #[tokio::test]
+    async fn two_ways_to_a_folder_show_the_same_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("triggers");
+        std::fs::create_dir_all(root.join("a")).unwrap();
+        std::os::unix::fs::symlink("a", root.join("b")).unwrap();
+        let mut watch = Watch::new(&root, &dir.path().join("config.json")).unwrap();
+        let places = |names: &[&str]| {
+            let place = |name: &&str| Place { path: root.join(name), kind: PlaceKind::Folder };
+            names.iter().map(place).collect::<Vec<_>>()
+        };
+        assert!(watch.set(places(&["a", "b"])));
+        assert!(!watch.set(places(&["a", "b"])), "nothing is new");
+        let seen = async |watch: &mut Watch| {
+            std::fs::write(root.join("a/x"), "").unwrap();
+            let signs = watch.next().await.unwrap();
+            signs.into_iter().map(|sign| sign.path).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(seen(&mut watch).await, [root.join("a/x"), root.join("b/x")].into());
+        // Without the one, the other stays watched.
+        assert!(!watch.set(places(&["b"])));
+        assert_eq!(seen(&mut watch).await, [root.join("b/x")].into());
+    }
+}
