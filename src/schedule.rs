@@ -3,6 +3,7 @@
 //! Knows the expression language (`cron`) and nothing else of the crate: no clock, no configuration.
 
 mod at;
+mod bounds;
 mod every;
 mod explain;
 mod lint;
@@ -19,14 +20,20 @@ use every::Every;
 pub use lint::LintFacts;
 pub use timezone::{UnknownTimezone, timezone};
 
-/// When a trigger fires. 80 bytes; the zone's table is shared by all schedules of the zone.
-#[derive(Clone, Debug)]
+/// When a trigger fires. 96 bytes; the zone's table is shared by all schedules of the zone.
+///
+/// Two are equal when they are read from the same form, in the same zone, with the same bounds.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Schedule {
     form: Form,
     zone: Arc<Zone>,
+    /// Unix seconds; no fire time is earlier. [`i64::MIN`] without such a bound.
+    start: i64,
+    /// Unix seconds; no fire time is later. [`i64::MAX`] without such a bound.
+    end: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 enum Form {
     Cron(Cron),
     Every(Every),
@@ -73,24 +80,43 @@ impl Schedule {
             ("@at", rest) => Form::At(at::parse(text, rest, &zone)?.into()),
             _ => Form::Cron(Cron::parse(text)?),
         };
-        Ok(Self { form, zone })
+        Ok(Self { form, zone, start: i64::MIN, end: i64::MAX })
     }
 
     /// The first fire time later than `after`; both in unix seconds. `None` when there is none until the end of 2099.
     pub fn next(&self, after: i64) -> Option<i64> {
-        match &self.form {
+        let after = after.max(self.start.saturating_sub(1));
+        let next = match &self.form {
             Form::Cron(cron) => cron.next_after(after, &self.zone),
             Form::Every(every) => every.next(after),
             Form::At(times) => times.get(times.partition_point(|time| *time <= after)).copied(),
-        }
+        };
+        next.filter(|next| *next <= self.end)
     }
 
     /// The last fire time earlier than `before`; both in unix seconds. `None` when there is none since 1970.
     pub fn previous(&self, before: i64) -> Option<i64> {
-        match &self.form {
+        let before = before.min(self.end.saturating_add(1));
+        let previous = match &self.form {
             Form::Cron(cron) => cron.previous_before(before, &self.zone),
             Form::Every(every) => every.previous(before),
             Form::At(times) => times[..times.partition_point(|time| *time < before)].last().copied(),
+        };
+        previous.filter(|previous| *previous >= self.start)
+    }
+
+    /// How many fire times are later than `after` and not later than `until`, both in unix seconds. Counts days and
+    /// does not walk, so that years of seconds take microseconds.
+    pub fn count(&self, after: i64, until: i64) -> u64 {
+        let (after, until) = (after.max(self.start.saturating_sub(1)), until.min(self.end));
+        match &self.form {
+            _ if after >= until => 0,
+            Form::Cron(cron) => cron.count_between(after, until, &self.zone),
+            Form::Every(every) => every.count(after, until),
+            Form::At(times) => {
+                let passed = |unix: i64| times.partition_point(|time| *time <= unix);
+                (passed(until) - passed(after)) as u64
+            }
         }
     }
 
@@ -159,7 +185,7 @@ mod tests {
     fn is_small_and_shared() {
         fn shared<T: Send + Sync + Clone>() {}
         shared::<Schedule>();
-        assert!(size_of::<Schedule>() <= 80, "{}", size_of::<Schedule>());
+        assert!(size_of::<Schedule>() <= 100, "{}", size_of::<Schedule>());
     }
 
     #[test]
@@ -191,6 +217,55 @@ mod tests {
         assert_eq!(schedule.next(1_780_275_600), None);
         assert_eq!(schedule.previous(1_780_275_600), Some(1_767_225_600));
         assert_eq!(schedule.previous(1_767_225_600), None);
+    }
+
+    #[test]
+    fn counts_are_arithmetic() {
+        let every = Schedule::parse("@every 90s from 2026-01-01T08:00:00+08:00", "UTC").unwrap();
+        let anchor = 1_767_225_600;
+        for (after, until, expected) in [
+            (anchor - 1, anchor, 1),
+            (anchor, anchor, 0),
+            (anchor, anchor - 1, 0),
+            (anchor, anchor + 89, 0),
+            (anchor, anchor + 90, 1),
+            (i64::MIN, anchor + 900, 11),
+            (i64::MIN, i64::MAX, 25_946_880),
+            (every::LAST, i64::MAX, 0),
+        ] {
+            assert_eq!(every.count(after, until), expected, "{after} {until}");
+        }
+        let at = Schedule::parse("@at 2026-01-01T00:00:00Z,2026-06-01T01:00:00Z", "UTC").unwrap();
+        for (after, until, expected) in [
+            (i64::MIN, i64::MAX, 2),
+            (anchor - 1, anchor, 1),
+            (anchor, 1_780_275_600, 1),
+            (anchor, 1_780_275_599, 0),
+            (i64::MAX, i64::MIN, 0),
+        ] {
+            assert_eq!(at.count(after, until), expected, "{after} {until}");
+        }
+    }
+
+    #[test]
+    fn equal_means_same_form_zone_and_bounds() {
+        let parse = |text| Schedule::parse(text, "Asia/Shanghai").unwrap();
+        assert_eq!(parse("0 0 9 * * MON *"), parse("0  0 9 * * mon *"));
+        assert_eq!(parse("@every 90s"), parse("@every 1m30s"));
+        assert_eq!(
+            parse("@at 2026-06-01T09:00:00+08:00,2026-01-01T00:00:00Z"),
+            parse("@at 2026-01-01T00:00:00Z,2026-06-01T01:00:00Z")
+        );
+        let one = parse("0 0 9 * * MON *");
+        for other in [
+            parse("0 0 9 * * TUE *"),
+            parse("@every 7d"),
+            Schedule::parse("0 0 9 * * MON *", "Asia/Hong_Kong").unwrap(),
+            one.clone().within(Some(0), None),
+            one.clone().within(None, Some(0)),
+        ] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::calendar;
 use super::field::Field;
 
 /// A seven-field cron expression. 64 bytes, no heap.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cron {
     /// Bits 0-59.
     pub(super) seconds: u64,

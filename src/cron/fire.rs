@@ -9,7 +9,7 @@ use super::expression::Cron;
 use super::zone::{Span, Zone};
 
 /// Instants beyond this are outside of 1970-2099 in every zone; keeping to it keeps the arithmetic from overflowing.
-const FAR: i64 = LAST_SECOND as i64 + 2 * 86_400;
+pub(super) const FAR: i64 = LAST_SECOND as i64 + 2 * 86_400;
 
 impl Cron {
     /// The first fire time later than `unix`; both in unix seconds. Never allocates, never loops: about ten

@@ -15,10 +15,12 @@
 //! | `lint` | what is legal but perhaps not meant |
 //! | `zone` | a time zone as a table of spans with one offset each |
 //! | `fire` | both together: the rule for gaps and repeated hours |
+//! | `count` | how many fires there are between two instants |
 //!
 //! Pure: no I/O, no clock, and no knowledge of the rest of the crate.
 
 mod calendar;
+mod count;
 mod diagnose;
 mod error;
 mod explain;

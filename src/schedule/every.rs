@@ -17,7 +17,7 @@ pub(super) const LAST: i64 = 4_102_444_799;
 const LIKE: &str = "write it like `@every 90s` or `@every 1d12h`";
 
 /// A fixed interval.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Every {
     /// Unix seconds of the first fire time.
     anchor: i64,
@@ -45,6 +45,12 @@ impl Every {
         let before = before.clamp(self.anchor, LAST + 1);
         let passed = (before - 1 - self.anchor).div_euclid(self.period);
         (passed >= 0).then_some(self.anchor + passed * self.period)
+    }
+
+    /// How many fire times are later than `after` and not later than `until`.
+    pub(super) fn count(self, after: i64, until: i64) -> u64 {
+        let passed = |unix: i64| (unix.clamp(self.anchor - 1, LAST) - self.anchor).div_euclid(self.period);
+        u64::try_from(passed(until) - passed(after)).unwrap_or(0)
     }
 }
 

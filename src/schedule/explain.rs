@@ -10,6 +10,10 @@ const NAMED: usize = 3;
 impl Schedule {
     /// When it fires, in one sentence without a full stop and without the zone.
     pub fn explain(&self, language: Language) -> String {
+        self.explain_form(language) + &self.explain_bounds(language)
+    }
+
+    fn explain_form(&self, language: Language) -> String {
         match (&self.form, language) {
             (Form::Cron(cron), _) => cron.explain(language),
             (Form::Every(every), Language::English) => {

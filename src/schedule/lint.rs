@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use chrono::DateTime;
-
 use super::{Form, Schedule, written};
 use crate::cron::Lint;
 
@@ -54,9 +52,12 @@ impl Schedule {
     fn last_year(&self, now: i64) -> Option<Lint> {
         let Form::Cron(cron) = &self.form else { return None };
         let year = cron.last_year()?;
-        let last = self.previous(i64::MAX).filter(|last| (now..now.saturating_add(NEAR)).contains(last))?;
-        let time =
-            DateTime::from_timestamp(last, 0)?.with_timezone(&self.timezone()).format("%Y-%m-%d %H:%M:%S");
+        // Where a bound comes first, its author has written down the day already.
+        let last = cron.previous_before(i64::MAX, &self.zone).filter(|last| *last <= self.end)?;
+        if last < self.start || !(now..now.saturating_add(NEAR)).contains(&last) {
+            return None;
+        }
+        let time = self.clock(last);
         Some(Lint {
             code: "last-year",
             en: format!("the last fire ever is {time}: the year field ends with {year}"),
@@ -141,6 +142,9 @@ mod tests {
                 "最后一次触发是 2026-12-28 09:00:00：年份字段到 2026 为止".to_owned()
             )
         );
+        let bounded = Schedule::parse("0 0 9 * * MON 2024-2026", "Asia/Shanghai").unwrap();
+        assert_eq!(bounded.clone().within(None, Some(NOW + 86_400)).lints(&facts), []);
+        assert_eq!(bounded.within(None, Some(NOW + 366 * 86_400)).lints(&facts).len(), 1);
         for text in ["0 0 9 * * MON 2024-2028", "0 0 9 * * MON 2025", "0 0 9 * * MON *"] {
             assert_eq!(Schedule::parse(text, "Asia/Shanghai").unwrap().lints(&facts), [], "{text}");
         }

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use crate::cron_oracle::{Expression, changes, expression, fixed_times, local};
 
-const ZONES: [Tz; 12] = [
+pub const ZONES: [Tz; 12] = [
     Tz::Asia__Shanghai,
     Tz::America__New_York,
     Tz::Europe__London,
@@ -30,7 +30,7 @@ static CHANGES: LazyLock<BTreeMap<&str, Vec<i64>>> =
     LazyLock::new(|| ZONES.iter().map(|tz| (tz.name(), changes(*tz))).collect());
 
 /// A zone, and a moment within an hour or so of one of its clock changes.
-fn near_a_change() -> impl Strategy<Value = (Tz, i64)> {
+pub fn near_a_change() -> impl Strategy<Value = (Tz, i64)> {
     (prop::sample::select(&ZONES[..]), any::<prop::sample::Index>(), -4000_i64..4000).prop_map(
         |(tz, index, distance)| {
             let changes = &CHANGES[tz.name()];
@@ -40,7 +40,7 @@ fn near_a_change() -> impl Strategy<Value = (Tz, i64)> {
 }
 
 /// Makes the date fields fit a moment, so that something fires around it.
-fn on_that_day(mut expression: Expression, tz: Tz, unix: i64) -> Expression {
+pub fn on_that_day(mut expression: Expression, tz: Tz, unix: i64) -> Expression {
     let date = local(unix, tz).date();
     if !expression.matches_date(date) {
         for (index, wild) in [(3, 1..=31), (4, 1..=12), (5, 0..=6), (6, 1970..=2099)] {

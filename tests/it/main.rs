@@ -5,6 +5,7 @@ mod batch_cli;
 mod config_errors;
 mod config_samples;
 mod cron_conformance;
+mod cron_count;
 mod cron_differential;
 mod cron_errors;
 mod cron_explain;
