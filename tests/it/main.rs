@@ -4,11 +4,13 @@
 mod batch_cli;
 mod config_errors;
 mod config_samples;
+mod cron_clock_changes;
 mod cron_conformance;
 mod cron_count;
 mod cron_differential;
 mod cron_errors;
 mod cron_explain;
+mod cron_generator;
 mod cron_next;
 mod cron_oracle;
 mod cron_properties;
