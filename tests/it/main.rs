@@ -4,6 +4,7 @@
 mod batch_cli;
 mod config_errors;
 mod config_samples;
+mod cron_allocations;
 mod cron_clock_changes;
 mod cron_conformance;
 mod cron_count;
