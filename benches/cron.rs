@@ -56,6 +56,7 @@ fn main() {
     }
     never(&mut criterion);
     zones(&mut criterion);
+    count(&mut criterion);
     criterion.final_summary();
     table();
 }
@@ -174,6 +175,21 @@ fn zones(criterion: &mut Criterion) {
     }
 }
 
+/// All fires from 1970 to 2099.
+fn count(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("count");
+    for (name, text, zone) in [
+        ("seconds-shanghai", "* * * * * * *", "Asia/Shanghai"),
+        ("seconds-new-york", "* * * * * * *", "America/New_York"),
+        ("workdays-new-york", "0 0 9 * * MON-FRI *", "America/New_York"),
+    ] {
+        let schedule = Schedule::parse(text, zone).unwrap();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| schedule.count(black_box(i64::MIN), black_box(i64::MAX)));
+        });
+    }
+}
+
 /// Geometric means of the medians, in nanoseconds a call, and how many times ours each rival needs.
 fn table() {
     println!("\ngeometric mean over {} expressions, ns a call (times ours)", EXPRESSIONS.len());
@@ -200,13 +216,16 @@ fn table() {
         ("never/croner", 1.0),
         ("new-york/fixed", INSTANTS as f64),
         ("new-york/interval", INSTANTS as f64),
+        ("count/seconds-shanghai", 1.0),
+        ("count/seconds-new-york", 1.0),
+        ("count/workdays-new-york", 1.0),
     ] {
         if let Some(median) = median(name) {
             println!("{name:<24} {:>12.1}", median / calls);
         }
     }
     println!(
-        "bytes: gulou {} (a schedule with its zone {}), cron {}, croner {}, saffron {}",
+        "bytes: gulou {} (a schedule with its zone and bounds {}), cron {}, croner {}, saffron {}",
         size_of::<Cron>(),
         size_of::<Schedule>(),
         size_of::<cron::Schedule>(),

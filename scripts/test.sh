@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Formatting, lints, docs and all tests.
+# Formatting, lints, docs, all tests, and a little fuzzing.
 #
-#   ./scripts/test.sh           installs what the tests need (smtp-sink, Node.js), runs everything
-#   ./scripts/test.sh --quick   installs nothing, and leaves out the tests that start smtp-sink and
-#                               whole daemons, and those that need Node.js where there is none
+#   ./scripts/test.sh           installs what the tests need (smtp-sink, Node.js, g++), runs everything
+#   ./scripts/test.sh --quick   installs nothing, and leaves out the fuzzing, the tests that start smtp-sink
+#                               and whole daemons, and those that need Node.js where there is none
 #
 # Nothing is left out in silence: the last lines name what did not run.
 set -euo pipefail
@@ -37,6 +37,7 @@ install_what_is_missing() {
   local packages=()
   command -v node >/dev/null || packages+=(nodejs)
   command -v smtp-sink >/dev/null || packages+=(postfix)
+  command -v g++ >/dev/null || packages+=(g++)
   [ ${#packages[@]} -eq 0 ] && return
   say "installing ${packages[*]}"
   command -v apt-get >/dev/null || {
@@ -59,7 +60,7 @@ if [ "$quick" = no ]; then
   install_what_is_missing
 else
   skipped+=(scenario_ smtp_sink)
-  left_out+=('tests that start smtp-sink or whole daemons (--quick)')
+  left_out+=('tests that start smtp-sink or whole daemons (--quick)' 'fuzzing (--quick)')
   if ! command -v node >/dev/null; then
     # Tests with Node.js in their name, and modules whose tests run the function samples.
     skipped+=(nodejs target_function:: target_supervision:: dry_run::)
@@ -79,6 +80,7 @@ step() {
 }
 
 step 'cargo fmt' cargo fmt --check
+step 'cargo fmt, fuzz targets' cargo fmt --check --manifest-path fuzz/Cargo.toml
 step 'cargo clippy, warnings are errors' cargo clippy --locked --all-targets -- -D warnings
 step 'cargo doc, warnings are errors' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
 if cargo deny --version >/dev/null 2>&1; then
@@ -98,6 +100,9 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 logged_tests() { run_tests 2>&1 | tee "$log"; }
 step 'tests' logged_tests
+if [ "$quick" = no ]; then
+  step 'fuzzing, ten seconds a target' ./scripts/fuzz.sh --seconds 10 --seed 1
+fi
 
 say 'summary'
 for item in "${left_out[@]+"${left_out[@]}"}"; do

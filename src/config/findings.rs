@@ -33,6 +33,7 @@ impl Findings {
     /// Adds one more.
     pub fn push(&self, mut diagnostic: Diagnostic) {
         diagnostic.message = one_line(&diagnostic.message);
+        diagnostic.path = one_line(&diagnostic.path);
         diagnostic.help = diagnostic.help.map(|help| one_line(&help));
         self.0.borrow_mut().push(diagnostic);
     }
@@ -64,8 +65,32 @@ impl Findings {
     }
 }
 
-/// Messages quote what was written, line ends and all; they are one line, and cannot steer a terminal.
+/// Messages and paths quote what was written, line ends and all; they are one line, and cannot steer a terminal.
 fn one_line(text: &str) -> String {
     let written = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(written).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_quoted_cannot_steer_the_terminal() {
+        let findings = Findings::default();
+        let text = "a\u{7f}b\u{9b}c\nd".to_owned();
+        findings.push(Diagnostic {
+            severity: Severity::Error,
+            file: "config.json".into(),
+            place: None,
+            path: text.clone(),
+            message: text.clone(),
+            help: Some(text),
+        });
+        let (errors, _) = findings.into_sorted();
+        let written = r"a\u{7f}b\u{9b}c\nd";
+        assert_eq!(errors[0].path, written);
+        assert_eq!(errors[0].message, written);
+        assert_eq!(errors[0].help.as_deref(), Some(written));
+    }
 }

@@ -56,12 +56,15 @@ impl Document {
         let start = floor(text, start);
         let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-        let end = floor(text, end.clamp(start, line_end));
+        let line = text[line_start..line_end].trim_end_matches('\r');
+        // Of the two characters that end a line in some files, the first is no place of its own.
+        let start = start.min(line_start + line.len());
+        let end = floor(text, end.clamp(start, line_start + line.len()));
         Place {
             line: 1 + text[..start].matches('\n').count(),
             column: 1 + text[line_start..start].chars().count(),
-            length: text[start..end].trim_end_matches('\r').chars().count().max(1),
-            text: text[line_start..line_end].trim_end_matches('\r').to_owned(),
+            length: text[start..end].chars().count().max(1),
+            text: line.to_owned(),
         }
     }
 }
@@ -334,6 +337,16 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(first(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_line_ends_before_its_carriage_return() {
+        let document = Document { file: PathBuf::new(), text: "{ \"a\":\r\n}".to_owned() };
+        for at in [6, 7] {
+            let Place { line, column, length, text } = document.place(at, at + 1);
+            assert_eq!((line, column, length, &*text), (1, 7, 1, "{ \"a\":"));
+        }
+        assert_eq!(document.place(8, 9).line, 2);
     }
 
     #[test]

@@ -115,9 +115,10 @@ fn replaced(text: &str, start: usize, end: usize, with: &str) -> String {
     format!("{}{with}{}", &text[..start], &text[end..])
 }
 
-/// "write `…`", when that is a valid expression.
+/// "write `…`", when that is a valid expression; with single blanks, whatever stood between the fields.
 fn write_instead(candidate: &str) -> Option<String> {
-    parse::read(candidate).is_ok().then(|| format!("write `{candidate}`"))
+    let fields: Vec<_> = candidate.split(ends_field).filter(|field| !field.is_empty()).collect();
+    parse::read(candidate).is_ok().then(|| format!("write `{}`", fields.join(" ")))
 }
 
 /// Adds the first help that there is.

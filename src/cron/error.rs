@@ -29,9 +29,9 @@ impl ParseError {
         Self(Box::new(Details { text: text.to_owned(), part, start, end, problem, help: None }))
     }
 
-    /// Adds what to write instead.
-    pub(crate) fn with_help(mut self, help: impl Into<String>) -> Self {
-        self.0.help = Some(help.into());
+    /// Adds what to write instead. It may quote what was written: what cannot be printed is replaced.
+    pub(crate) fn with_help(mut self, help: impl AsRef<str>) -> Self {
+        self.0.help = Some(help.as_ref().chars().map(printable).collect());
         self
     }
 

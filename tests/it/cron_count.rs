@@ -3,7 +3,8 @@
 use gulou::schedule::Schedule;
 use proptest::prelude::*;
 
-use crate::cron_oracle::{expression, fixed_times, local};
+use crate::cron_generator::{expression, fixed_times};
+use crate::cron_oracle::local;
 use crate::cron_properties::{ZONES, near_a_change, on_that_day};
 
 /// So many fires are walked at most.

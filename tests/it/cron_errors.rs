@@ -117,6 +117,16 @@ fn every_common_mistake_gets_its_fix() {
             "0 ? * * * * *",
             "minute, column 3: `?` is for day of month and day of week only; write `0 * * * * * *`",
         ),
+        // One line, whatever was written.
+        (
+            "WED77\u{1b}5#7 0 0 * * * *",
+            "second, column 1: `WED77\u{fffd}5#7` is not a second: expected 0-59; `WED77\u{fffd}5#7` belongs to the day \
+             of week field",
+        ),
+        (
+            "0 0 9\t* * ?\t\t?",
+            "year, column 14: `?` is for day of month and day of week only; write `0 0 9 * * ? *`",
+        ),
     ] {
         assert_eq!(refused(text), message, "{text}");
     }

@@ -1,12 +1,12 @@
 //! A second, slow reading of the grammar and of the clock-change rule, from DESIGN's words and from chrono's calendar;
-//! shares no code with the engine. Also the generator of expressions whose meaning it knows.
+//! shares no code with the engine. Expressions are put together here, so that their meaning is known without reading them.
+//!
+//! The fuzz targets use this file too: it may use chrono and nothing of the tests.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveDateTime, Offset, TimeZone, Timelike, Weekday};
 use chrono_tz::Tz;
-use proptest::prelude::*;
 
 /// One field: its text, and what it means.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ pub enum Special {
 }
 
 /// An element of a list: its text, its values, and whether it is a plain value.
-type Item = (String, BTreeSet<u32>, bool);
+pub type Item = (String, BTreeSet<u32>, bool);
 
 /// An expression whose meaning is known.
 #[derive(Clone, Debug)]
@@ -74,28 +74,69 @@ impl Expression {
             && self.matches_date(local.date())
     }
 
-    /// Whether it fires at this second: looks at the clock at this second and the one before, nothing else.
-    pub fn fires(&self, unix: i64, tz: Tz) -> bool {
-        let local = local(unix, tz);
-        if !self.is_fixed_time() {
-            return self.matches(local);
-        }
-        let first_time = tz.from_local_datetime(&local).earliest().is_some_and(|it| it.timestamp() == unix);
-        if first_time && self.matches(local) {
-            return true;
-        }
-        let mut skipped = self::local(unix - 1, tz) + Duration::seconds(1);
-        while skipped < local {
-            if self.matches(skipped) {
-                return true;
+    /// All seconds of `start..=end` at which it fires, one looked at after the other.
+    pub fn fires_between(&self, tz: Tz, start: i64, end: i64) -> Vec<i64> {
+        let [second, minute, hour, ..] = &self.fields;
+        let mut times = vec![false; 86_400];
+        for hour in &hour.values {
+            for minute in &minute.values {
+                for second in &second.values {
+                    times[((hour * 60 + minute) * 60 + second) as usize] = true;
+                }
             }
-            skipped += Duration::seconds(1);
         }
-        false
+        let mut known = None;
+        let mut matches = |local: i64| {
+            let day = local.div_euclid(86_400);
+            times[usize::try_from(local.rem_euclid(86_400)).unwrap()]
+                && match known {
+                    Some((known, matches)) if known == day => matches,
+                    _ => {
+                        let date = NaiveDate::default() + Duration::days(day);
+                        let matches = self.matches_date(date);
+                        known = Some((day, matches));
+                        matches
+                    }
+                }
+        };
+        let fixed = self.is_fixed_time();
+        let mut shown = start - 1 + offset(start - 1, tz);
+        let mut found = Vec::new();
+        let mut ahead = None;
+        for unix in start..=end {
+            // Changes are more than a day apart: ten minutes with the same offset at both ends have no other.
+            if (unix - start) % 600 == 0 {
+                ahead = Some(offset(unix, tz)).filter(|here| *here == offset(unix + 600, tz));
+            }
+            let local = unix + ahead.unwrap_or_else(|| offset(unix, tz));
+            let mut fires = matches(local);
+            if fixed {
+                fires = fires && {
+                    let local = DateTime::from_timestamp(local, 0).unwrap().naive_utc();
+                    tz.from_local_datetime(&local).earliest().is_some_and(|it| it.timestamp() == unix)
+                };
+                fires = fires || (shown + 1..local).any(&mut matches);
+            }
+            if fires {
+                found.push(unix);
+            }
+            shown = local;
+        }
+        found
     }
 }
 
 impl Special {
+    pub fn text(self) -> String {
+        match self {
+            Self::LastDay => "L".to_owned(),
+            Self::LastWeekday => "lw".to_owned(),
+            Self::Nearest(day) => format!("{day}W"),
+            Self::LastOf(day) => format!("{day}L"),
+            Self::Nth(day, nth) => format!("{day}#{nth}"),
+        }
+    }
+
     fn matches(self, date: NaiveDate) -> bool {
         let last = last_of_month(date);
         let weekday = date.weekday().num_days_from_sunday();
@@ -133,64 +174,101 @@ pub fn local(unix: i64, tz: Tz) -> NaiveDateTime {
     DateTime::from_timestamp(unix, 0).unwrap().with_timezone(&tz).naive_local()
 }
 
-/// The seconds at which the zone's offset changes, a change a year or so apart at least.
-pub fn changes(tz: Tz) -> Vec<i64> {
-    let offset = |unix: i64| {
-        let utc = DateTime::from_timestamp(unix, 0).unwrap().naive_utc();
-        tz.offset_from_utc_datetime(&utc).fix().local_minus_utc()
-    };
+/// Seconds from UTC to what the clock shows.
+fn offset(unix: i64, tz: Tz) -> i64 {
+    let utc = DateTime::from_timestamp(unix, 0).unwrap().naive_utc();
+    tz.offset_from_utc_datetime(&utc).fix().local_minus_utc().into()
+}
+
+/// A second at which a clock is set, and its offset from UTC before and from then on.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct Change {
+    pub unix: i64,
+    pub before: i64,
+    pub after: i64,
+}
+
+/// All changes of a zone between 1970 and 2099. They are more than a day apart.
+pub fn changes(tz: Tz) -> Vec<Change> {
+    let offset = |unix| offset(unix, tz);
     let mut found = Vec::new();
-    let (mut known, end) = (0, 4_102_444_800);
-    while known < end {
-        let there = known + 86_400;
-        if offset(known) != offset(there) {
-            let seconds: Vec<i64> = (known..there).collect();
-            let index = seconds.partition_point(|unix| offset(*unix) == offset(known));
-            found.push(known + i64::try_from(index).unwrap());
+    let mut before = offset(0);
+    for day in 1..=47_482 {
+        let (mut low, mut high) = (86_400 * (day - 1), 86_400 * day);
+        let after = offset(high);
+        if after == before {
+            continue;
         }
-        known = there;
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            if offset(middle) == before { low = middle } else { high = middle }
+        }
+        found.push(Change { unix: high, before, after });
+        before = after;
     }
     found
 }
 
-/// `low..=high`, by steps.
-fn items(min: u32, max: u32) -> BoxedStrategy<Item> {
-    let value = (min..=max, any::<bool>()).prop_map(|(value, padded)| {
-        let text = if padded { format!("{value:02}") } else { value.to_string() };
-        (text, BTreeSet::from([value]), true)
-    });
-    let range = (min..=max, min..=max, prop::option::of(1..=max.min(60))).prop_map(|(one, two, step)| {
-        let (low, high) = (one.min(two), one.max(two));
-        let mut text = format!("{low}-{high}");
-        if let Some(step) = step {
-            write!(text, "/{step}").unwrap();
-        }
-        (text, (low..=high).step_by(step.unwrap_or(1) as usize).collect(), false)
-    });
-    let from = (min..=max, 1..=max.min(60)).prop_map(move |(low, step)| {
-        (format!("{low}/{step}"), (low..=max).step_by(step as usize).collect(), false)
-    });
-    let all = (1..=max.min(60))
-        .prop_map(move |step| (format!("*/{step}"), (min..=max).step_by(step as usize).collect(), false));
-    prop_oneof![4 => value, 2 => range, 1 => from, 1 => all].boxed()
-}
-
-fn join(items: &[Item], specials: &[(String, Special)]) -> Field {
+/// A list of items and special days.
+pub fn join(items: &[Item], specials: &[Special]) -> Field {
     let texts: Vec<_> = items
         .iter()
-        .map(|(text, ..)| text.as_str())
-        .chain(specials.iter().map(|(text, _)| text.as_str()))
+        .map(|(text, ..)| text.clone())
+        .chain(specials.iter().map(|special| special.text()))
         .collect();
     Field {
         text: texts.join(","),
         values: items.iter().flat_map(|(_, values, _)| values.iter().copied()).collect(),
-        specials: specials.iter().map(|(_, special)| *special).collect(),
+        specials: specials.to_vec(),
         any: false,
         fixed: items.iter().all(|(.., fixed)| *fixed),
     }
 }
 
-fn wild(text: &str, min: u32, max: u32) -> Field {
+/// A list of values.
+pub fn listed(values: impl IntoIterator<Item = u32>) -> Field {
+    join(&values.into_iter().map(|it| value(it, false)).collect::<Vec<_>>(), &[])
+}
+
+/// `low-high/step`
+pub fn stepped(low: u32, high: u32, step: u32) -> Field {
+    join(&[range(low, high, Some(step))], &[])
+}
+
+/// `7`, or `07`
+pub fn value(value: u32, padded: bool) -> Item {
+    let text = if padded { format!("{value:02}") } else { value.to_string() };
+    (text, BTreeSet::from([value]), true)
+}
+
+/// `low-high` or `low-high/step`
+pub fn range(low: u32, high: u32, step: Option<u32>) -> Item {
+    let values = (low..=high).step_by(step.unwrap_or(1) as usize).collect();
+    let step = step.map(|step| format!("/{step}")).unwrap_or_default();
+    (format!("{low}-{high}{step}"), values, false)
+}
+
+/// `low/step`, or `*/step` without `low`
+pub fn from(low: Option<u32>, (min, max): (u32, u32), step: u32) -> Item {
+    let start = low.map_or_else(|| "*".to_owned(), |low| low.to_string());
+    let values = (low.unwrap_or(min)..=max).step_by(step as usize).collect();
+    (format!("{start}/{step}"), values, false)
+}
+
+/// `Mon-FRI`
+pub fn named_days(low: u32, high: u32) -> Item {
+    const NAMES: [&str; 7] = ["SUN", "Mon", "tue", "WED", "THU", "FRI", "SAT"];
+    (format!("{}-{}", NAMES[low as usize], NAMES[high as usize]), (low..=high).collect(), false)
+}
+
+/// Every day at these times.
+pub fn daily(second: Field, minute: Field, hour: Field) -> Expression {
+    let fields =
+        [second, minute, hour, wild("*", 1, 31), wild("*", 1, 12), wild("?", 0, 6), wild("*", 1970, 2099)];
+    Expression { fields }
+}
+
+pub fn wild(text: &str, min: u32, max: u32) -> Field {
     Field {
         text: text.to_owned(),
         values: (min..=max).collect(),
@@ -198,88 +276,4 @@ fn wild(text: &str, min: u32, max: u32) -> Field {
         any: true,
         fixed: false,
     }
-}
-
-fn field(min: u32, max: u32, wildcards: u32) -> BoxedStrategy<Field> {
-    prop_oneof![
-        wildcards => Just(wild("*", min, max)),
-        3 => prop::collection::vec(items(min, max), 1..4).prop_map(|items| join(&items, &[])),
-    ]
-    .boxed()
-}
-
-fn day_of_month() -> BoxedStrategy<Field> {
-    let special = prop_oneof![
-        Just(("L".to_owned(), Special::LastDay)),
-        Just(("lw".to_owned(), Special::LastWeekday)),
-        (1_u32..=31).prop_map(|day| (format!("{day}W"), Special::Nearest(day))),
-    ];
-    prop_oneof![
-        4 => Just(wild("*", 1, 31)),
-        1 => Just(wild("?", 1, 31)),
-        4 => (prop::collection::vec(items(1, 31), 0..3), prop::collection::vec(special, 0..3))
-            .prop_filter("not empty", |(items, specials)| items.len() + specials.len() > 0)
-            .prop_map(|(items, specials)| join(&items, &specials)),
-    ]
-    .boxed()
-}
-
-fn day_of_week() -> BoxedStrategy<Field> {
-    const NAMES: [&str; 7] = ["SUN", "Mon", "tue", "WED", "THU", "FRI", "SAT"];
-    let special = prop_oneof![
-        (0_u32..=6).prop_map(|day| (format!("{day}L"), Special::LastOf(day))),
-        (0_u32..=6, 1_u32..=5).prop_map(|(day, nth)| (format!("{day}#{nth}"), Special::Nth(day, nth))),
-    ];
-    let named = (0_u32..=6, 0_u32..=6).prop_map(|(one, two)| {
-        let (low, high) = (one.min(two), one.max(two));
-        (format!("{}-{}", NAMES[low as usize], NAMES[high as usize]), (low..=high).collect(), false)
-    });
-    let item = prop_oneof![3 => items(0, 6), 1 => named];
-    prop_oneof![
-        4 => Just(wild("*", 0, 6)),
-        1 => Just(wild("?", 0, 6)),
-        4 => (prop::collection::vec(item, 0..3), prop::collection::vec(special, 0..3))
-            .prop_filter("not empty", |(items, specials)| items.len() + specials.len() > 0)
-            .prop_map(|(items, specials)| join(&items, &specials)),
-    ]
-    .boxed()
-}
-
-/// Any expression. Wildcards in month and year are frequent, so that most of them fire.
-pub fn expression() -> impl Strategy<Value = Expression> {
-    let fields = (
-        field(0, 59, 2),
-        field(0, 59, 2),
-        field(0, 23, 2),
-        day_of_month(),
-        field(1, 12, 6),
-        day_of_week(),
-        field(1970, 2099, 9),
-    );
-    fields.prop_map(|(second, minute, hour, day, month, weekday, year)| Expression {
-        fields: [second, minute, hour, day, month, weekday, year],
-    })
-}
-
-/// Times of day without wildcard, range or step, within an hour and a half of `hour`; every day.
-pub fn fixed_times(hour: u32) -> impl Strategy<Value = Expression> {
-    let list = |values: BoxedStrategy<u32>| {
-        prop::collection::vec(values, 1..4).prop_map(|values| {
-            let items = values.into_iter().map(|value| (value.to_string(), BTreeSet::from([value]), true));
-            join(&items.collect::<Vec<_>>(), &[])
-        })
-    };
-    let quarter = prop_oneof![Just(0_u32), Just(15), Just(30), Just(45), 0_u32..60].boxed();
-    let near = (22_u32..=25).prop_map(move |more| (hour + more) % 24).boxed();
-    (list(quarter.clone()), list(quarter), list(near)).prop_map(|(second, minute, hour)| Expression {
-        fields: [
-            second,
-            minute,
-            hour,
-            wild("*", 1, 31),
-            wild("*", 1, 12),
-            wild("?", 0, 6),
-            wild("*", 1970, 2099),
-        ],
-    })
 }
