@@ -143,13 +143,9 @@ impl Walk {
     fn folder(&mut self, dir: &Path, kind: PlaceKind) {
         let may_be_heap = kind == PlaceKind::Folder && !self.places.is_empty();
         let limit = if may_be_heap { self.many + 1 } else { usize::MAX };
-        let entries: Vec<_> = match fs::read_dir(dir) {
-            Ok(entries) => entries.filter_map(Result::ok).take(limit).collect(),
-            Err(_) => {
-                "unreadable".hash(&mut self.hash);
-                Vec::new()
-            }
-        };
+        let listing = fs::read_dir(dir);
+        listing.is_ok().hash(&mut self.hash);
+        let entries: Vec<_> = listing.into_iter().flatten().filter_map(Result::ok).take(limit).collect();
         if may_be_heap && entries.len() > self.many {
             return;
         }
