@@ -22,6 +22,10 @@ const INSTALLED: [&str; 4] = [".package-lock.json", ".modules.yaml", ".yarn-inte
 /// Ends of names of files that programs leave behind while they run or edit.
 const LITTER: [&str; 4] = [".log", ".tmp", ".swp", "~"];
 
+/// A folder within a function folder that has more entries than this holds data, not code, and is not looked into: a
+/// Maildir, say, in a project whose folder of functions is the whole project.
+const MANY: usize = 10_000;
+
 /// What to look at.
 #[derive(Clone, Debug, Default)]
 pub struct Ask {
@@ -116,9 +120,13 @@ fn is_hidden(name: &OsStr) -> bool {
 
 /// Looks at the function folder `dir`. What cannot be read counts as being unreadable.
 pub fn survey(dir: &Path) -> Survey {
+    survey_with(dir, MANY)
+}
+
+fn survey_with(dir: &Path, many: usize) -> Survey {
     let own = fs::metadata(dir).map(|data| (data.dev(), data.ino()));
     let above = own.into_iter().collect();
-    let mut walk = Walk { hash: DefaultHasher::new(), places: Vec::new(), above };
+    let mut walk = Walk { hash: DefaultHasher::new(), places: Vec::new(), above, many };
     walk.folder(dir, PlaceKind::Folder);
     Survey { fingerprint: Fingerprint(walk.hash.finish()), places: walk.places }
 }
@@ -128,24 +136,26 @@ struct Walk {
     places: Vec<Place>,
     /// Device and inode of the folders on the way down, because links can lead back up.
     above: Vec<(u64, u64)>,
+    many: usize,
 }
 
 impl Walk {
     fn folder(&mut self, dir: &Path, kind: PlaceKind) {
-        self.places.push(Place { path: dir.to_owned(), kind });
-        let Ok(entries) = fs::read_dir(dir) else {
-            "unreadable".hash(&mut self.hash);
+        let may_be_heap = kind == PlaceKind::Folder && !self.places.is_empty();
+        let limit = if may_be_heap { self.many + 1 } else { usize::MAX };
+        let listing = fs::read_dir(dir);
+        listing.is_ok().hash(&mut self.hash);
+        let entries: Vec<_> = listing.into_iter().flatten().filter_map(Result::ok).take(limit).collect();
+        if may_be_heap && entries.len() > self.many {
             return;
-        };
+        }
+        self.places.push(Place { path: dir.to_owned(), kind });
         let wanted = match kind {
             PlaceKind::Modules => tells_of_install,
             PlaceKind::Folder | PlaceKind::Link => counts,
         };
-        let mut paths: Vec<PathBuf> = entries
-            .filter_map(Result::ok)
-            .filter(|entry| wanted(&entry.file_name()))
-            .map(|entry| entry.path())
-            .collect();
+        let mut paths: Vec<PathBuf> =
+            entries.iter().filter(|entry| wanted(&entry.file_name())).map(fs::DirEntry::path).collect();
         paths.sort();
         for path in paths {
             self.entry(path, kind);
@@ -265,6 +275,23 @@ mod tests {
         let survey = survey(dir.path());
         let folders = survey.places.iter().filter(|place| place.kind == PlaceKind::Folder);
         assert_eq!(folders.count(), 2, "{:?}", survey.places);
+    }
+
+    #[test]
+    fn a_heap_of_data_is_not_looked_into() {
+        let dir = folder();
+        let heap = dir.path().join("outbox");
+        fs::create_dir(&heap).unwrap();
+        for mail in 0..5 {
+            File::create(heap.join(mail.to_string())).unwrap();
+        }
+        let watched = |survey: &Survey| survey.places.iter().any(|place| place.path == heap);
+        assert!(watched(&survey_with(dir.path(), 5)));
+        File::create(heap.join("one more")).unwrap();
+        let before = survey_with(dir.path(), 5);
+        assert!(!watched(&before));
+        File::create(heap.join("and another")).unwrap();
+        assert_eq!(before.fingerprint, survey_with(dir.path(), 5).fingerprint);
     }
 
     #[test]

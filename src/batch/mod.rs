@@ -59,7 +59,7 @@ mod ticket;
 pub use deliver::Deliver;
 pub use preview::{Occasion, preview};
 pub use recover::{InterruptedFire, Recovery};
-pub use runner::Batch;
+pub use runner::{Batch, Line};
 
 use crate::db::DbError;
 use crate::store::StoreError;

@@ -27,13 +27,18 @@ use crate::store::Store;
 #[derive(Debug)]
 pub struct Batch<A = MailAction> {
     job: Arc<Job<A>>,
-    turn: Mutex<Turn>,
+    line: Line,
+    pacer: Mutex<Pacer>,
 }
 
+/// Where runs of a batch wait for each other. All versions of a batch (of one id, that is) in one process must share one:
+/// a run that begins would take the reservations of another that is under way for what a crash left.
+#[derive(Clone, Debug, Default)]
+pub struct Line(Arc<Mutex<Turn>>);
+
 /// What passes from run to run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Turn {
-    pacer: Pacer,
     /// Nothing is left in the ledger that must be settled before a run.
     clean: bool,
 }
@@ -61,8 +66,14 @@ impl<A: Deliver> Batch<A> {
             clock,
             timezone,
         };
-        let turn = Turn { pacer: Pacer::new(settings.rate), clean: false };
-        Ok(Self { job: Arc::new(job), turn: Mutex::new(turn) })
+        let pacer = Mutex::new(Pacer::new(settings.rate));
+        Ok(Self { job: Arc::new(job), line: Line::default(), pacer })
+    }
+
+    /// The same batch, whose runs wait for those of others in `line`.
+    #[must_use]
+    pub fn in_line(self, line: Line) -> Self {
+        Self { line, ..self }
     }
 
     /// Runs the batch for `fire` and accounts for every row it took.
@@ -72,7 +83,7 @@ impl<A: Deliver> Batch<A> {
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
         let mut turn = tokio::select! {
             biased;
-            turn = self.turn.lock() => turn,
+            turn = self.line.0.lock() => turn,
             () = context.abort.cancelled() => return Outcome::interrupted("stopped before it began"),
             () = context.drain.cancelled() => return Outcome::interrupted("stopped before it began"),
         };
@@ -107,7 +118,8 @@ impl<A: Deliver> Batch<A> {
         }
         let Ended { outcome, clean } = match &self.job.settings.action {
             ActionSettings::Mail(_) => {
-                Flow::new(&self.job, fire, context, &mut turn.pacer, scope).run().await
+                let mut pacer = self.pacer.lock().await;
+                Flow::new(&self.job, fire, context, &mut pacer, scope).run().await
             }
             ActionSettings::Digest { max_rows, .. } => {
                 digest::run(&self.job, fire, context, scope, *max_rows).await
@@ -120,7 +132,7 @@ impl<A: Deliver> Batch<A> {
     /// Settles what a crash left: recorded rows are marked, rows without a record are held or
     /// delivered again as `on_uncertain` says. Called when the daemon starts; the first run does it too.
     pub async fn recover(&self) -> Result<Recovery, BatchError> {
-        let mut turn = self.turn.lock().await;
+        let mut turn = self.line.0.lock().await;
         let recovery = settle(&self.job).await?;
         turn.clean = true;
         Ok(recovery)

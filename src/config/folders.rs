@@ -41,6 +41,13 @@ struct Fresh {
     warnings: Vec<Diagnostic>,
 }
 
+impl Known {
+    fn says(&self, fresh: &Fresh) -> bool {
+        let same = self.fingerprint == fresh.fingerprint && self.problem.is_none();
+        same && matches!(&fresh.read, Ok(function) if *function == self.usable)
+    }
+}
+
 impl Folders {
     /// Reads everything, as [`super::load`] does, and remembers it.
     pub fn load(path: &Path, now: DateTime<Utc>) -> Result<(Self, Loaded), Invalid> {
@@ -101,7 +108,11 @@ impl Folders {
             let is_new_to_us =
                 known.is_none_or(|known| known.problem.is_some() || known.fingerprint != survey.fingerprint);
             if (ask.all || is_new_to_us) && !ask.busy.contains(&name) {
-                fresh.insert(name.clone(), Fresh::read(dir, survey.fingerprint, &scope));
+                let read = Fresh::read(dir, survey.fingerprint, &scope);
+                // Dropped at once where it is what is known: there may be a million triggers.
+                if !known.is_some_and(|known| known.says(&read)) {
+                    fresh.insert(name.clone(), read);
+                }
             }
             names.push(name);
         }
@@ -150,7 +161,8 @@ impl Folders {
                 if is_news {
                     look.put.push(function.clone());
                 }
-                (Some(function), None, is_news)
+                // What runs shares its triggers with what is known.
+                (if is_news { Some(function) } else { usable }, None, is_news)
             }
             Ok(None) => {
                 look.removed.extend(usable.is_some().then(|| name.clone()));

@@ -1,14 +1,14 @@
 //! From settings to running parts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use chrono_tz::Asia::Shanghai;
 use tokio_util::task::TaskTracker;
 
 use crate::action::mail::{MailAction, Transport};
-use crate::batch::Batch;
+use crate::batch::{Batch, Line};
 use crate::clock::Clock;
 use crate::db::Databases;
 use crate::engine::{Function, Runner};
@@ -24,6 +24,8 @@ pub(super) struct Wiring {
     host: Host,
     databases: Databases,
     transports: BTreeMap<String, Arc<Transport>>,
+    /// By the id of the batch; an old version may still run when a new one begins, even in another folder.
+    lines: Mutex<BTreeMap<String, Line>>,
 }
 
 impl Wiring {
@@ -35,7 +37,7 @@ impl Wiring {
         let open =
             |(name, transport): (&String, _)| (name.clone(), Transport::open(transport, clock.clone()));
         let transports = settings.mail.iter().map(open).collect();
-        Ok(Self { clock, store, host, databases, transports })
+        Ok(Self { clock, store, host, databases, transports, lines: Mutex::default() })
     }
 
     /// Compiles templates; starts nothing.
@@ -72,7 +74,12 @@ impl Wiring {
             .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
         let action = MailAction::new(mail, Arc::clone(transport))?;
         let timezone = function.triggers.first().map_or(Shanghai, |trigger| trigger.schedule.timezone());
-        Ok(Batch::new(batch, database, action, self.store.clone(), self.clock.clone(), timezone)?)
+        let line = {
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.entry(batch.id.clone()).or_default().clone()
+        };
+        let batch = Batch::new(batch, database, action, self.store.clone(), self.clock.clone(), timezone)?;
+        Ok(batch.in_line(line))
     }
 
     /// Says goodbye to mail servers. To be called when nothing runs any more.

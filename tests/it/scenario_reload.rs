@@ -184,6 +184,53 @@ fn nodejs_code_that_changed_is_a_new_version() {
     stops_well(daemon);
 }
 
+/// One run of a function is in the middle when its code changes, another when its folder goes.
+#[test]
+fn nodejs_runs_in_flight_are_not_disturbed() {
+    require("node");
+    let project = Project::new(&json!({}));
+    let config = json!({
+        "triggers": [{ "name": "t", "type": "timer", "config": ALWAYS }],
+        "overlap": "skip", "timeout": 900,
+    });
+    project.function("f", &config);
+    // Says that it has started, waits until it may end, and answers its version.
+    let code = |version: &str| {
+        format!(
+            "const fs = require('fs'), path = require('path')
+             const beside = name => path.join(__dirname, '../..', name)
+             exports.main = async () => {{
+               fs.writeFileSync(beside('started-{version}'), '')
+               while (!fs.existsSync(beside('go-{version}'))) await new Promise(go => setTimeout(go, 20))
+               return '{version}'
+             }}"
+        )
+    };
+    let started = |version: &str| {
+        let file = project.path(format!("started-{version}"));
+        eventually(&format!("a run of {version}"), || file.exists().then_some(()));
+    };
+    let ended = |version: &str| {
+        eventually(&format!("the end of a run of {version}"), || {
+            runs(&project, "f").iter().any(|run| run["result"] == version).then_some(())
+        });
+    };
+    project.write("triggers/f/index.js", &code("one"));
+    let daemon = project.serve("config.json");
+    started("one");
+    project.write("triggers/f/index.js", &code("two"));
+    logged(&daemon, &["functions reloaded", "changed=\"f\""]);
+    project.write("go-one", "");
+    ended("one");
+    started("two");
+    fs::remove_dir_all(project.path("triggers/f")).unwrap();
+    logged(&daemon, &["functions reloaded", "removed=\"f\""]);
+    project.write("go-two", "");
+    ended("two");
+    assert!(!daemon.log().contains("ERROR"), "{}", daemon.log());
+    stops_well(daemon);
+}
+
 /// A template outside of the folder is not watched; SIGHUP reads everything, and systemd is told.
 #[test]
 fn sighup_reads_everything() {

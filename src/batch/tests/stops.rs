@@ -1,10 +1,12 @@
 //! How a run ends before its work does, and how the work goes on.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::world::{
     Answer, World, account, context, counts, fire, halt, sent, start_of_time, wait_until_reserved,
@@ -116,6 +118,29 @@ async fn an_abort_leaves_what_was_under_way_in_doubt() {
     let delivered = world.post.taken().len();
     assert_eq!(account(&outcome), format!("sent {}, held 1", delivered - 1));
     assert_eq!(world.ledger().into_iter().collect::<Vec<_>>(), [("[4]".to_owned(), "held".to_owned())]);
+}
+
+/// A new version, as a change of the folder makes it, fires while a run of the old one is under way.
+#[tokio::test]
+async fn versions_of_a_batch_run_one_after_the_other() {
+    let mut world = World::new(20);
+    let [old, new] = world.start_versions().await;
+    let in_the_middle = Arc::new(Notify::new());
+    let signal = Arc::clone(&in_the_middle);
+    world.post.answers(move |email| {
+        if email == "3@x" {
+            signal.notify_one();
+        }
+        sent()
+    });
+    let (first, second) = (world.next_fire(), world.next_fire());
+    let (first, second) = tokio::join!(old.run(&first), async {
+        in_the_middle.notified().await;
+        new.run(&second).await
+    });
+    assert_eq!([account(&first), account(&second)], ["sent 10", "sent 10"]);
+    assert!(world.post.counts().len() == 20 && world.post.counts().values().all(|count| *count == 1));
+    assert!(world.ledger().is_empty());
 }
 
 #[tokio::test]

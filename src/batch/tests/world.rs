@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Fuse;
 use crate::action::{Delivery, Outcome};
-use crate::batch::{Batch, Deliver};
+use crate::batch::{Batch, Deliver, Line};
 use crate::clock::Clock;
 use crate::db::sqlite::Database;
 use crate::run::{self, Fire, Output, Reason, Row, RunContext, Scalar};
@@ -265,6 +265,12 @@ impl World {
 
     /// A daemon: the state is locked while it lives.
     pub(super) async fn start(&self) -> Daemon {
+        let [daemon] = self.start_versions().await;
+        daemon
+    }
+
+    /// Versions of the batch in one daemon.
+    pub(super) async fn start_versions<const N: usize>(&self) -> [Daemon; N] {
         let store = loop {
             match Store::open(&self.state()) {
                 // Workers of a run that was cut off are still being dropped.
@@ -272,19 +278,17 @@ impl World {
                 opened => break opened.unwrap(),
             }
         };
-        let database = Database::new(DatabaseSettings { path: self.database(), create_with: None });
-        let mut batch = Batch::new(
-            &self.settings,
-            database,
-            Recorder(Arc::clone(&self.post)),
-            store,
-            self.clock.clone(),
-            Tz::Asia__Shanghai,
-        )
-        .unwrap();
-        batch.set_fuse(&self.fuse);
         *self.post.fuse.lock().unwrap() = self.fuse.clone();
-        Daemon { batch }
+        let line = Line::default();
+        std::array::from_fn(|_| {
+            let database = Database::new(DatabaseSettings { path: self.database(), create_with: None });
+            let (action, store) = (Recorder(Arc::clone(&self.post)), store.clone());
+            let zone = Tz::Asia__Shanghai;
+            let batch = Batch::new(&self.settings, database, action, store, self.clock.clone(), zone);
+            let mut batch = batch.unwrap().in_line(line.clone());
+            batch.set_fuse(&self.fuse);
+            Daemon { batch }
+        })
     }
 
     /// Starts, runs once for a new fire, and stops.
