@@ -69,6 +69,9 @@ fn text(status: &wire::Status) -> String {
             },
         ),
     );
+    if let Some(claim_ms) = status.claim_ms {
+        line("claims", format!("durable in {claim_ms:.1} ms"));
+    }
     if let Some(until) = status.clock_behind {
         let until = seconds(until.timestamp());
         let _ = writeln!(
@@ -114,7 +117,7 @@ mod tests {
             "version": "0.1.0", "pid": 4242, "state": "/srv/gulou.db",
             "now": "2026-06-01T01:00:00.250Z", "started_at": "2026-05-31T22:00:00.5Z", "reloaded_at": null,
             "functions": 2, "triggers": 3, "paused": 1, "running_count": 0, "running": [],
-            "waiting": 0, "backlog": 0, "next": null, "clock_behind": null, "problems": []
+            "waiting": 0, "backlog": 0, "next": null, "claim_ms": null, "clock_behind": null, "problems": []
         });
         for (key, value) in changes.as_object().unwrap() {
             status[key] = value.clone();
@@ -146,13 +149,14 @@ next fire none
                           "reason": "manual", "started_at": "2026-06-01T00:59:00.250Z" }],
             "next": { "function": "f", "trigger": "t", "due": "2026-06-01T01:00:05.250Z" },
             "reloaded_at": "2026-06-01T00:00:00Z",
-            "clock_behind": "2026-06-01T02:00:00Z",
+            "claim_ms": 0.8249, "clock_behind": "2026-06-01T02:00:00Z",
             "problems": [{ "function": "g", "message": "error: no", "since": "2026-06-01T00:00:00Z",
                            "old_version_runs": true }],
         }));
         let (head, below) = text.split_once("\n\n").unwrap();
         assert!(head.contains("\nreloaded  2026-06-01T08:00:00+08:00\n"), "{head}");
-        assert!(head.ends_with("next fire 2026-06-01T09:00:05+08:00, in 5 s: f/t"), "{head}");
+        let end = "next fire 2026-06-01T09:00:05+08:00, in 5 s: f/t\nclaims    durable in 0.8 ms";
+        assert!(head.ends_with(end), "{head}");
         assert_eq!(
             below,
             "\

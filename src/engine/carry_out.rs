@@ -16,8 +16,9 @@ use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
 
 /// Between two tries when the state refuses (a full disk, mostly).
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// So many claims share a commit: the first runs start while later ones are being claimed.
-const CLAIMS: usize = 512;
+/// So many claims share the first commit, and four times as many each later one: the first runs start while others
+/// are being claimed, and a great many need few commits.
+const CLAIMS: usize = 256;
 
 /// A run that was started and has not ended.
 pub(super) struct InFlight {
@@ -93,24 +94,28 @@ impl Engine {
 
     fn start(&mut self, pending: Pending) {
         let Pending { run, at, occurrence, .. } = pending;
-        let abort = self.abort.child_token();
+        let abort = CancellationToken::new();
+        if self.abort.is_cancelled() {
+            abort.cancel();
+        }
         let function = Arc::clone(&self.scheduler.slots[at.function as usize].function);
-        let fire = occurrence.fire(&function, at.trigger as usize, &self.event);
-        let runner = function.runner.clone();
+        let trigger = at.trigger as usize;
         let caller = self.callers.remove(&run);
         let mirror = caller.as_ref().map_or_else(Output::discard, |caller| caller.mirror.clone());
         let in_flight = InFlight {
             abort: abort.clone(),
-            function,
-            trigger: at.trigger as usize,
+            function: Arc::clone(&function),
+            trigger,
             fire_time: occurrence.fire_time,
             reason: occurrence.reason,
             started_at: self.clock.now(),
         };
         self.in_flight.insert(run, in_flight);
-        let work = Run { id: run, fire, runner, drain: self.drain.clone(), abort, mirror };
+        let (event, drain) = (Arc::clone(&self.event), self.drain.clone());
         let (store, clock, report) = (self.store.clone(), self.clock.clone(), self.report.clone());
         tokio::spawn(async move {
+            let fire = occurrence.fire(&function, trigger, &event);
+            let work = Run { id: run, fire, runner: function.runner.clone(), drain, abort, mirror };
             let outcome = work.execute(store, clock).await;
             if let Some(caller) = caller {
                 // Who asked may have gone.
@@ -126,11 +131,16 @@ impl Engine {
     async fn claim(&mut self, wanted: &[Wanted], effects: &mut Effects) {
         let now = self.clock.now().timestamp_millis();
         let requests = self.scheduler.requests(wanted, now, uuid::Uuid::new_v4);
-        let groups = requests.chunks(CLAIMS).zip(wanted.chunks(CLAIMS));
+        let handed_over = self.clock.monotonic();
         // All are handed over before the first answer is awaited.
-        let under_way: Vec<_> = groups
-            .map(|(requests, wanted)| (requests, wanted, self.store.claim(requests.to_vec())))
-            .collect();
+        let (mut requests, mut wanted) = (requests.as_slice(), wanted);
+        let (mut under_way, mut size) = (Vec::new(), CLAIMS);
+        while !requests.is_empty() {
+            let (group, later) = requests.split_at(size.min(requests.len()));
+            let (of_group, wanted_later) = wanted.split_at(group.len());
+            under_way.push((group, of_group, self.store.claim(group.to_vec())));
+            (requests, wanted, size) = (later, wanted_later, 4 * size);
+        }
         for (requests, wanted, answer) in under_way {
             let mut answer = answer.await;
             while let Err(error) = answer {
@@ -140,6 +150,7 @@ impl Engine {
                 }
                 answer = self.store.claim(requests.to_vec()).await;
             }
+            self.claimed_in = Some(self.clock.monotonic().saturating_sub(handed_over));
             for ((wanted, request), claim) in wanted.iter().zip(requests).zip(answer.into_iter().flatten()) {
                 self.claimed(wanted, request, claim, effects);
             }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -44,17 +45,19 @@ pub struct Limits {
 pub struct Engine {
     pub(super) store: Store,
     pub(super) clock: Clock,
-    pub(super) event: EventSettings,
+    pub(super) event: Arc<EventSettings>,
     pub(super) scheduler: Scheduler,
     pub(super) in_flight: HashMap<RunId, InFlight>,
     /// Who waits for the end of a manual run.
     pub(super) callers: HashMap<RunId, Caller>,
     pub(super) report: mpsc::UnboundedSender<RunId>,
     pub(super) drain: CancellationToken,
+    /// Ends the drain at once. Each run has a token of its own: see `in_flight`.
     pub(super) abort: CancellationToken,
     pub(super) started_at: DateTime<Utc>,
     pub(super) problems: Vec<FolderProblem>,
     pub(super) reloaded_at: Option<DateTime<Utc>>,
+    pub(super) claimed_in: Option<Duration>,
     limits: Limits,
     ended: mpsc::UnboundedReceiver<RunId>,
     orders: mpsc::Receiver<Order>,
@@ -80,7 +83,7 @@ impl Engine {
         let engine = Self {
             store,
             clock,
-            event,
+            event: Arc::new(event),
             scheduler: Scheduler::new(limits.max_runs),
             in_flight: HashMap::new(),
             callers: HashMap::new(),
@@ -90,6 +93,7 @@ impl Engine {
             started_at,
             problems: Vec::new(),
             reloaded_at: None,
+            claimed_in: None,
             limits,
             ended,
             orders,
@@ -194,15 +198,20 @@ impl Engine {
                 () = &mut timeout, if aborted == 0 => {
                     aborted = self.in_flight.len();
                     tracing::warn!(running = aborted, "the drain takes too long, stopping what still runs");
-                    self.abort.cancel();
+                    self.abort_all();
                 }
                 () = self.abort.cancelled(), if aborted == 0 => {
                     aborted = self.in_flight.len();
                     tracing::warn!(running = aborted, "told to stop at once");
+                    self.abort_all();
                 }
             }
         }
         aborted
+    }
+
+    fn abort_all(&self) {
+        self.in_flight.values().for_each(|run| run.abort.cancel());
     }
 }
 

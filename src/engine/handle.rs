@@ -2,6 +2,8 @@
 //!
 //! Clones share one channel. Every call fails with [`CommandError::Stopped`] once the engine drains.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
@@ -143,6 +145,9 @@ pub struct Status {
     pub backlog: usize,
     /// What fires next.
     pub next: Option<NextFire>,
+    /// From the hand-over of the newest claims to the state until they were durable; grows with the disk's
+    /// load, and every fire waits for it.
+    pub claimed_in: Option<Duration>,
     /// The wall clock went back: fire times up to this instant have been dealt with already, and until the
     /// clock gets there again nothing (or little) fires.
     pub clock_behind: Option<DateTime<Utc>>,

@@ -35,6 +35,7 @@ impl Engine {
             waiting: self.scheduler.slots.iter().map(|slot| slot.waiting.len()).sum(),
             backlog: self.scheduler.backlogs.len(),
             next: self.scheduler.plan.next().map(|(due, at)| self.next_fire(due, at)),
+            claimed_in: self.claimed_in,
             clock_behind: self.clock_behind(),
             problems: self.problems.clone(),
             reloaded_at: self.reloaded_at,

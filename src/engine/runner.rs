@@ -68,8 +68,9 @@ impl Runner {
 
     pub(super) async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
         match self {
-            Self::Target(target) => target.run(fire, context).await,
-            Self::Batch(batch) => batch.run(fire, context).await,
+            // Boxed: their futures are large, and every task of a run would be moved about with room for them.
+            Self::Target(target) => Box::pin(target.run(fire, context)).await,
+            Self::Batch(batch) => Box::pin(batch.run(fire, context)).await,
             Self::Inline(inline) => (inline.0)(fire).await,
         }
     }

@@ -48,6 +48,8 @@ pub struct Status {
     pub backlog: usize,
     /// What fires next.
     pub next: Option<Next>,
+    /// How long the newest claims took to become durable, in milliseconds.
+    pub claim_ms: Option<f64>,
     /// The clock went back; fire times up to here are done.
     pub clock_behind: Option<DateTime<Utc>>,
     /// Folders that cannot be used as they are.
@@ -238,6 +240,7 @@ impl Status {
             waiting: status.waiting,
             backlog: status.backlog,
             next: status.next.map(Next::from),
+            claim_ms: status.claimed_in.map(|took| took.as_secs_f64() * 1000.0),
             clock_behind: status.clock_behind.map(millis),
             problems: status.problems.into_iter().map(Problem::from).collect(),
         }

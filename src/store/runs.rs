@@ -198,7 +198,7 @@ impl Store {
     ) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send + use<> {
         let epoch = self.epoch();
         self.write_group(requests.len(), move |connection| {
-            requests.iter().map(|request| sqlite::claims::claim(connection, epoch, request)).collect()
+            sqlite::claims::claim_all(connection, epoch, &requests)
         })
     }
 

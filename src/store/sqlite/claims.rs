@@ -3,6 +3,7 @@
 use rusqlite::{Connection, named_params, params};
 
 use super::StoreError;
+use super::prune::count_runs;
 use super::runs::finish;
 use super::triggers::raise_mark;
 use crate::run::{Outcome, Reason};
@@ -10,17 +11,48 @@ use crate::settings::Overlap;
 use crate::store::runs::{Claim, ClaimRequest, RunId, SkipReason, SkippedSpan};
 use crate::store::triggers::FunctionId;
 
+/// One answer a request, in order.
+pub(in crate::store) fn claim_all(
+    connection: &Connection,
+    epoch: i64,
+    requests: &[ClaimRequest],
+) -> Result<Vec<Claim>, StoreError> {
+    let before = last_run(connection)?;
+    let mut numbers = Numbers { epoch, last: before };
+    let claims: Vec<Claim> =
+        requests.iter().map(|request| claim(connection, &mut numbers, request)).collect::<Result<_, _>>()?;
+    if numbers.last > before {
+        connection
+            .prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'last_run'")?
+            .execute([numbers.last])?;
+        count_runs(connection, numbers.last - before)?;
+    }
+    Ok(claims)
+}
+
+/// What the runs of one commit are numbered with.
+struct Numbers {
+    epoch: i64,
+    /// The last number that was given.
+    last: RunId,
+}
+
+fn last_run(connection: &Connection) -> Result<RunId, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = 'last_run'")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 /// Settles the overlap and inserts the run: one step, since it all happens inside one transaction.
 ///
 /// The row is the claim. A trigger's mark follows only when the row goes: see `prune` and `runs`.
-pub(in crate::store) fn claim(
+fn claim(
     connection: &Connection,
-    epoch: i64,
+    numbers: &mut Numbers,
     request: &ClaimRequest,
 ) -> Result<Claim, StoreError> {
-    let run = |wait: bool| -> Result<Claim, StoreError> {
+    let mut run = |wait: bool| -> Result<Claim, StoreError> {
         let wait = wait || !request.room;
-        Ok(match insert(connection, epoch, request, wait)? {
+        Ok(match insert(connection, numbers, request, wait)? {
             None => Claim::AlreadyClaimed,
             Some(run) if wait => Claim::Waiting(run),
             Some(run) => Claim::Started(run),
@@ -61,12 +93,9 @@ const fn is_scheduled(reason: Reason) -> bool {
 /// What must not be recorded as skipped, since it ran. An insert that is sure to happen finds out by itself.
 fn claimed_before(connection: &Connection, request: &ClaimRequest) -> Result<bool, StoreError> {
     let found = connection
-        .prepare_cached(
-            "SELECT 1 FROM run WHERE trigger = ?1 AND fire_time = ?2 AND claim = 1
-             UNION ALL SELECT 1 FROM trigger WHERE id = ?1 AND mark >= ?2",
-        )?
+        .prepare_cached("SELECT 1 FROM run WHERE trigger = ?1 AND fire_time = ?2 AND claim = 1")?
         .exists(params![request.trigger, request.fire_time])?;
-    Ok(found)
+    Ok(found || mark_covers(connection, request)?)
 }
 
 fn open_runs(connection: &Connection, function: FunctionId) -> Result<Vec<(RunId, String)>, StoreError> {
@@ -80,37 +109,51 @@ fn open_runs(connection: &Connection, function: FunctionId) -> Result<Vec<(RunId
 /// None: the fire time has a run already, or had one that is folded or pruned.
 fn insert(
     connection: &Connection,
-    epoch: i64,
+    numbers: &mut Numbers,
     request: &ClaimRequest,
     waits: bool,
 ) -> Result<Option<RunId>, StoreError> {
-    let started_at = (!waits).then_some(request.now);
-    let claim = is_scheduled(request.reason).then_some(1);
+    let scheduled = is_scheduled(request.reason);
+    if scheduled && mark_covers(connection, request)? {
+        return Ok(None);
+    }
+    let run = numbers.last + 1;
+    // Numbered parameters and a plain row: this is the hot path of the scheduler.
     let inserted = connection
         .prepare_cached(
-            "INSERT INTO run (request_id, function, trigger, fire_time, claim, reason, attempt, missed, state,
+            "INSERT INTO run (id, request_id, function, trigger, fire_time, claim, reason, attempt, missed, state,
                               epoch, created_at, started_at)
-             SELECT :request_id, :function, :trigger, :fire_time, :claim, :reason, :attempt, :missed, :state,
-                    :epoch, :created_at, :started_at
-             WHERE :claim IS NULL
-                OR NOT EXISTS (SELECT 1 FROM trigger WHERE id = :trigger AND mark >= :fire_time)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
              ON CONFLICT (trigger, fire_time, claim) DO NOTHING",
         )?
-        .execute(named_params! {
-            ":request_id": request.request_id.as_bytes(),
-            ":function": request.function,
-            ":trigger": request.trigger,
-            ":fire_time": request.fire_time,
-            ":claim": claim,
-            ":reason": request.reason.as_str(),
-            ":attempt": request.attempt,
-            ":missed": request.missed,
-            ":state": if waits { "waiting" } else { "running" },
-            ":epoch": epoch,
-            ":created_at": request.now,
-            ":started_at": started_at,
-        })?;
-    Ok((inserted > 0).then(|| connection.last_insert_rowid()))
+        .execute(params![
+            run,
+            request.request_id.as_bytes(),
+            request.function,
+            request.trigger,
+            request.fire_time,
+            scheduled.then_some(1),
+            request.reason.as_str(),
+            request.attempt,
+            request.missed,
+            if waits { "waiting" } else { "running" },
+            numbers.epoch,
+            request.now,
+            (!waits).then_some(request.now),
+        ])?;
+    if inserted == 0 {
+        return Ok(None);
+    }
+    numbers.last = run;
+    Ok(Some(run))
+}
+
+/// Whether the fire time is accounted for by the trigger's mark.
+fn mark_covers(connection: &Connection, request: &ClaimRequest) -> Result<bool, StoreError> {
+    let covers = connection
+        .prepare_cached("SELECT 1 FROM trigger WHERE id = ?1 AND mark >= ?2")?
+        .exists(params![request.trigger, request.fire_time])?;
+    Ok(covers)
 }
 
 fn skip_for_overlap(connection: &Connection, request: &ClaimRequest) -> Result<Claim, StoreError> {

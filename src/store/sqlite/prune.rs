@@ -16,6 +16,16 @@ pub(in crate::store) fn prune(
     prune_runs(connection, before, keep_runs, limit)
 }
 
+/// So many runs have come, or gone if negative.
+pub(super) fn count_runs(connection: &Connection, more: i64) -> Result<(), StoreError> {
+    if more != 0 {
+        connection
+            .prepare_cached("UPDATE meta SET value = value + ?1 WHERE name = 'runs'")?
+            .execute([more])?;
+    }
+    Ok(())
+}
+
 fn prune_skipped(connection: &Connection, before: i64, keep: i64, limit: u32) -> Result<(), StoreError> {
     connection
         .prepare_cached(
@@ -29,7 +39,9 @@ fn prune_skipped(connection: &Connection, before: i64, keep: i64, limit: u32) ->
 
 /// Deletes ended runs from the oldest on. Numbers grow with time, so the walk ends at the first run that stays.
 fn prune_runs(connection: &Connection, before: i64, keep_runs: i64, limit: u32) -> Result<usize, StoreError> {
-    let kept: i64 = connection.prepare_cached("SELECT count(*) FROM run")?.query_row([], |row| row.get(0))?;
+    let kept: i64 = connection
+        .prepare_cached("SELECT value FROM meta WHERE name = 'runs'")?
+        .query_row([], |row| row.get(0))?;
     let excess = (kept - keep_runs).clamp(0, i64::from(limit));
     // Runs that are still open may stand among the old ones; they are passed over, and do not hold up the rest.
     let by_count: Option<RunId> = connection
@@ -42,7 +54,7 @@ fn prune_runs(connection: &Connection, before: i64, keep_runs: i64, limit: u32) 
     connection
         .prepare_cached(
             "UPDATE trigger SET mark = gone.fire_time
-             FROM (SELECT trigger, max(fire_time) AS fire_time FROM run
+             FROM (SELECT trigger, max(fire_time) AS fire_time FROM run NOT INDEXED
                    WHERE id <= ?1 AND finished_at IS NOT NULL AND claim = 1 GROUP BY trigger) AS gone
              WHERE trigger.id = gone.trigger AND trigger.mark < gone.fire_time",
         )?
@@ -56,6 +68,7 @@ fn prune_runs(connection: &Connection, before: i64, keep_runs: i64, limit: u32) 
     let gone = connection
         .prepare_cached("DELETE FROM run WHERE id <= ?1 AND finished_at IS NOT NULL")?
         .execute([last])?;
+    count_runs(connection, -i64::try_from(gone).unwrap_or(i64::MAX))?;
     Ok(gone)
 }
 

@@ -4,6 +4,7 @@ use rusqlite::{Connection, params};
 
 use super::StoreError;
 use super::history::{RUNS, record};
+use super::prune::count_runs;
 use super::triggers::raise_mark;
 use crate::run::Outcome;
 use crate::store::runs::{Ended, OutputLine, RunId, RunRecord};
@@ -65,6 +66,7 @@ fn fold_into_previous(connection: &Connection, run: RunId, now: i64) -> Result<(
         raise_mark(connection, trigger, fire_time)?;
         connection.prepare_cached("DELETE FROM output WHERE run = ?1")?.execute([run])?;
         connection.prepare_cached("DELETE FROM run WHERE id = ?1")?.execute([run])?;
+        count_runs(connection, -1)?;
     }
     Ok(())
 }

@@ -29,9 +29,8 @@ UPDATE trigger SET mark = (
   WHERE function.id = trigger.function AND high_water.trigger = trigger.name);
 
 ALTER TABLE run RENAME TO old_run;
--- AUTOINCREMENT: a run that is folded into an earlier one must not hand its number to the next.
 CREATE TABLE run (
-  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  id          INTEGER PRIMARY KEY,  -- grows, and is never given again: see last_run in meta
   request_id  BLOB NOT NULL,     -- a UUID
   function    INTEGER NOT NULL,
   trigger     INTEGER NOT NULL,
@@ -59,6 +58,10 @@ INSERT INTO run
   JOIN trigger ON trigger.function = function.id AND trigger.name = old_run.trigger;
 DROP TABLE old_run;
 DROP TABLE high_water;
+-- How many runs there are: counting them would cost each pruning a walk over all of them.
+INSERT INTO meta (name, value) SELECT 'runs', count(*) FROM run;
+-- The newest number. A run that is folded into an earlier one must not hand its own to the next.
+INSERT INTO meta (name, value) SELECT 'last_run', ifnull(max(id), 0) FROM run;
 CREATE UNIQUE INDEX run_claim ON run (trigger, fire_time, claim);
 CREATE INDEX run_open ON run (function, id) WHERE state IN ('waiting', 'running');
 
