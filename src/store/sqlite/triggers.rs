@@ -30,7 +30,10 @@ pub(in crate::store) fn enroll(
     if others == Others::Leave {
         leave_strangers(connection, functions)?;
     }
-    functions.iter().map(|enrolment| enroll_one(connection, enrolment, now)).collect()
+    let enrolled = functions.iter().map(|enrolment| enroll_one(connection, enrolment, now)).collect();
+    // A start reads every trigger once; what that has cached is of no use afterwards.
+    connection.release_memory()?;
+    enrolled
 }
 
 fn enroll_one(connection: &Connection, enrolment: &Enrolment, now: i64) -> Result<Enrolled, StoreError> {
