@@ -1,3 +1,9 @@
 //! Tests of the rules, without a daemon.
 
+mod facts;
+mod memory;
+mod memory_conformance;
 mod plan;
+mod regressions;
+mod settings;
+mod world;

@@ -1,0 +1,57 @@
+//! Bugs that were there: the shortest life of a daemon that shows each.
+
+use std::sync::Arc;
+
+use super::settings::{function, trigger};
+use super::world::World;
+use crate::engine::handle::Selection;
+use crate::engine::runner::Function;
+use crate::run::Status;
+use crate::settings::{Misfire, Overlap, TriggerSettings};
+use crate::store::runs::{SkipReason, SkippedSpan};
+
+/// 2026-01-01T00:00:00 in Beijing.
+const START: i64 = 1_767_196_800;
+
+/// A machine with these functions, and a process that starts at [`START`].
+fn world(max_runs: usize, functions: Vec<Arc<Function>>) -> World {
+    let mut world = World::new(START * 1000, max_runs);
+    world.folders = functions.into_iter().map(|function| (function.name.clone(), function)).collect();
+    world.start().unwrap();
+    world
+}
+
+fn every_minute(misfire: Misfire) -> TriggerSettings {
+    trigger("t", "0 * * * * * *", misfire)
+}
+
+/// The process looks what is due so many seconds after [`START`].
+fn look_at(world: &mut World, seconds: i64) {
+    world.wall = (START + seconds) * 1000;
+    world.look(SkipReason::Late).unwrap();
+}
+
+/// The only run that runs ends, now.
+fn end(world: &mut World) {
+    let running = world.process.as_ref().unwrap().in_flight.first().copied().unwrap();
+    world.end(running, Status::Succeeded, false);
+    world.hear().unwrap();
+}
+
+/// A process is killed, and another starts at once.
+fn kill_and_start(world: &mut World) {
+    world.die();
+    world.start().unwrap();
+}
+
+/// Fire times with runs, in minutes after [`START`].
+fn ran(world: &World) -> Vec<i64> {
+    world.store.history().iter().map(|run| (run.fire_time - START) / 60).collect()
+}
+
+/// Spans with first and last fire time in minutes after [`START`].
+fn skipped(world: &World) -> Vec<(i64, i64, i64, SkipReason)> {
+    let minutes = |fire_time| (fire_time - START) / 60;
+    let span = |span: &SkippedSpan| (minutes(span.first), minutes(span.last), span.count, span.reason);
+    world.store.spans().iter().map(span).collect()
+}
