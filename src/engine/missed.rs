@@ -3,7 +3,8 @@
 use super::plan::{At, Due, Timing, millis};
 use crate::schedule::Schedule;
 use crate::settings::{Misfire, TriggerSettings};
-use crate::store::runs::SkipReason;
+use crate::store::runs::{SkipReason, SkippedSpan};
+use crate::store::triggers::TriggerId;
 
 /// At most this many missed fire times are caught up one by one (misfire `all`).
 const CATCH_UP_LIMIT: usize = 1000;
@@ -41,8 +42,13 @@ impl Missed {
     }
 
     const fn skipped(self, at: At, reason: SkipReason) -> Due {
+        Due::Skipped { at, missed: self, reason }
+    }
+
+    /// As the state takes them.
+    pub(super) const fn span(self, trigger: TriggerId, reason: SkipReason) -> SkippedSpan {
         let Self { first, last, count } = self;
-        Due::Skipped { at, first, last, count, reason }
+        SkippedSpan { trigger, first, last, count, reason }
     }
 
     /// What the trigger's misfire rule makes of them.

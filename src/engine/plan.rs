@@ -45,12 +45,8 @@ pub(super) enum Due {
     Skipped {
         /// The trigger.
         at: At,
-        /// First and last fire time, unix seconds.
-        first: i64,
-        /// See `first`.
-        last: i64,
-        /// How many.
-        count: i64,
+        /// The fire times.
+        missed: Missed,
         /// Why.
         reason: SkipReason,
     },

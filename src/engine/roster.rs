@@ -111,13 +111,13 @@ impl Scheduler {
         for (at, backlog) in self.backlogs.take(index) {
             match moved(at) {
                 Some(at) => self.backlogs.put_back(at, backlog),
-                None => effects.skipped.extend(backlog.fires.iter().map(|late| {
-                    let (trigger, fire_time) = (old_ids[at.trigger as usize], late.fire_time);
-                    let count = 1 + i64::from(late.missed);
-                    let reason = SkipReason::Removed;
-                    let span = SkippedSpan { trigger, first: fire_time, last: fire_time, count, reason };
-                    (full_name(old, at), span)
-                })),
+                None => {
+                    let skipped = backlog.skipped(SkipReason::Removed).into_iter();
+                    let trigger = old_ids[at.trigger as usize];
+                    let span =
+                        |(missed, reason): (Missed, _)| (full_name(old, at), missed.span(trigger, reason));
+                    effects.skipped.extend(skipped.map(span));
+                }
             }
         }
         for running in self.running.values_mut().filter(|running| running.function == index) {
@@ -133,8 +133,7 @@ impl Scheduler {
 
     /// What fell due of a paused trigger by `now` (unix milliseconds).
     pub(super) fn overdue(&self, at: At, now: i64) -> Option<(String, SkippedSpan)> {
-        let Missed { first, last, count } = self.plan.overdue(at, now)?;
-        let span = SkippedSpan { trigger: self.id(at), first, last, count, reason: SkipReason::Paused };
+        let span = self.plan.overdue(at, now)?.span(self.id(at), SkipReason::Paused);
         Some((self.full_name(at), span))
     }
 

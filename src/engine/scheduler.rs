@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::backlog::{Backlogs, Late};
+use super::missed::Missed;
 use super::plan::{At, Due, Plan};
 use super::runner::Function;
 use super::wanted::{Occurrence, Pending, Wanted};
@@ -92,15 +93,17 @@ impl Scheduler {
     pub(super) fn due(&mut self, now: i64, cause: SkipReason, effects: &mut Effects) {
         for due in self.plan.due(now, cause) {
             match due {
-                Due::Skipped { at, first, last, count, reason } => {
-                    let span = SkippedSpan { trigger: self.id(at), first, last, count, reason };
-                    effects.skipped.push((self.full_name(at), span));
+                Due::Skipped { at, missed, reason } if self.backlogs.has(at) => {
+                    self.backlogs.push(at, Late::Skipped(missed, reason));
+                }
+                Due::Skipped { at, missed, reason } => {
+                    effects.skipped.push((self.full_name(at), self.span(at, missed, reason)));
                 }
                 Due::CatchUp { at, fire_time, missed } => {
-                    self.backlogs.push(at, Late { fire_time, reason: Reason::CatchUp, missed });
+                    self.backlogs.push(at, Late::Fire { fire_time, reason: Reason::CatchUp, missed });
                 }
                 Due::Fire { at, fire_time } if self.backlogs.has(at) => {
-                    self.backlogs.push(at, Late { fire_time, reason: Reason::Timed, missed: 0 });
+                    self.backlogs.push(at, Late::Fire { fire_time, reason: Reason::Timed, missed: 0 });
                 }
                 Due::Fire { at, fire_time } => effects.claim.push(Wanted {
                     at,
@@ -112,7 +115,9 @@ impl Scheduler {
                 }),
             }
         }
-        effects.claim.extend(self.backlogs.begin());
+        for at in self.backlogs.idle() {
+            self.go_on(Some(at), effects);
+        }
     }
 
     /// A request for each of `wanted`, all to be claimed before anything else is. `request_id` makes ids.
@@ -210,7 +215,16 @@ impl Scheduler {
 
     /// The next of a backlog whose fire has ended or will never run.
     fn go_on(&mut self, backlog: Option<At>, effects: &mut Effects) {
-        effects.claim.extend(backlog.and_then(|at| self.backlogs.next(at)));
+        let Some(at) = backlog else { return };
+        let mut skipped = Vec::new();
+        effects.claim.extend(self.backlogs.next(at, &mut skipped));
+        let spans = skipped.into_iter();
+        let spans = spans.map(|(missed, reason)| (self.full_name(at), self.span(at, missed, reason)));
+        effects.skipped.extend(spans);
+    }
+
+    fn span(&self, at: At, missed: Missed, reason: SkipReason) -> SkippedSpan {
+        missed.span(self.id(at), reason)
     }
 
     /// `function/trigger`.

@@ -55,3 +55,27 @@ fn skipped(world: &World) -> Vec<(i64, i64, i64, SkipReason)> {
     let span = |span: &SkippedSpan| (minutes(span.first), minutes(span.last), span.count, span.reason);
     world.store.spans().iter().map(span).collect()
 }
+
+/// The span was on record before the fires that it comes after: the state took these for dealt with.
+#[test]
+fn fires_that_wait_to_be_caught_up_survive_a_later_span() {
+    for killed in [false, true] {
+        let mut world = world(9, vec![function("f", Overlap::Allow, vec![every_minute(Misfire::All)])]);
+        look_at(&mut world, 10 * 60 + 30);
+        assert_eq!(ran(&world), [1]);
+        // The machine sleeps: more is missed than the window allows to be caught up.
+        look_at(&mut world, 300 * 60 + 30);
+        if killed {
+            kill_and_start(&mut world);
+        }
+        while !world.process.as_ref().unwrap().in_flight.is_empty() {
+            end(&mut world);
+        }
+        let mut accounted = ran(&world);
+        accounted.extend(skipped(&world).iter().flat_map(|(first, last, ..)| *first..=*last));
+        accounted.sort_unstable();
+        assert_eq!(accounted, (1..=300).collect::<Vec<_>>(), "killed: {killed}");
+        assert_eq!(ran(&world)[0], 1);
+        assert_eq!(ran(&world)[1..10] == [2, 3, 4, 5, 6, 7, 8, 9, 10], !killed);
+    }
+}
