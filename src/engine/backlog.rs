@@ -92,15 +92,23 @@ impl Backlogs {
 }
 
 impl Backlog {
-    /// What waits in it, as skipped for `reason` from now on.
-    pub(super) fn skipped(&self, reason: SkipReason) -> Vec<(Missed, SkipReason)> {
-        let skipped = |late: &Late| match *late {
-            Late::Skipped(missed, reason) => (missed, reason),
-            Late::Fire { fire_time, missed, .. } => {
-                let count = 1 + i64::from(missed);
-                (Missed { first: fire_time, last: fire_time, count }, reason)
+    /// Nothing that waits in it runs any more: it is skipped for `reason`.
+    pub(super) fn give_up(&mut self, reason: SkipReason) -> Vec<(Missed, SkipReason)> {
+        let mut skipped: Vec<(Missed, SkipReason)> = Vec::new();
+        for late in self.late.drain(..) {
+            match (late, skipped.last_mut()) {
+                (Late::Skipped(missed, reason), _) => skipped.push((missed, reason)),
+                // Nothing lies between two that wait.
+                (Late::Fire { fire_time, missed, .. }, Some((before, why))) if *why == reason => {
+                    before.last = fire_time;
+                    before.count += 1 + i64::from(missed);
+                }
+                (Late::Fire { fire_time, missed, .. }, _) => {
+                    let count = 1 + i64::from(missed);
+                    skipped.push((Missed { first: fire_time, last: fire_time, count }, reason));
+                }
             }
-        };
-        self.late.iter().map(skipped).collect()
+        }
+        skipped
     }
 }

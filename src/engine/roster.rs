@@ -108,16 +108,17 @@ impl Scheduler {
             let trigger = *nth.get(&old_ids[at.trigger as usize])?;
             Some(At { trigger, ..at })
         };
-        for (at, backlog) in self.backlogs.take(index) {
-            match moved(at) {
-                Some(at) => self.backlogs.put_back(at, backlog),
-                None => {
-                    let skipped = backlog.skipped(SkipReason::Removed).into_iter();
-                    let trigger = old_ids[at.trigger as usize];
-                    let span =
-                        |(missed, reason): (Missed, _)| (full_name(old, at), missed.span(trigger, reason));
-                    effects.skipped.extend(skipped.map(span));
-                }
+        for (at, mut backlog) in self.backlogs.take(index) {
+            let place = moved(at);
+            let after = place.map(|at| &self.slots[index as usize].function.triggers[at.trigger as usize]);
+            if !after.is_some_and(|after| stays(&old.triggers[at.trigger as usize], after)) {
+                let trigger = old_ids[at.trigger as usize];
+                let spans = backlog.give_up(SkipReason::Removed).into_iter();
+                let spans = spans.map(|(missed, reason)| (full_name(old, at), missed.span(trigger, reason)));
+                effects.skipped.extend(spans);
+            }
+            if let Some(at) = place {
+                self.backlogs.put_back(at, backlog);
             }
         }
         for running in self.running.values_mut().filter(|running| running.function == index) {

@@ -79,3 +79,29 @@ fn fires_that_wait_to_be_caught_up_survive_a_later_span() {
         assert_eq!(ran(&world)[1..10] == [2, 3, 4, 5, 6, 7, 8, 9, 10], !killed);
     }
 }
+
+/// A function with a trigger of another schedule, or one that is disabled, in the place of `f`.
+fn reload(world: &mut World, trigger: TriggerSettings) {
+    let function = function("f", Overlap::Allow, vec![trigger]);
+    world.folders.insert("f".to_owned(), Arc::clone(&function));
+    world.apply(vec![function], &[]).unwrap();
+}
+
+/// They were claimed below the mark of the new schedule, which the state refused; those of a disabled trigger ran.
+#[test]
+fn a_backlog_goes_with_its_schedule() {
+    let other = trigger("t", "30 * * * * * *", Misfire::All);
+    let disabled = TriggerSettings { enabled: false, ..every_minute(Misfire::All) };
+    for (after, comes) in [(other, true), (disabled, false)] {
+        let mut world = world(9, vec![function("f", Overlap::Allow, vec![every_minute(Misfire::All)])]);
+        look_at(&mut world, 10 * 60 + 10);
+        assert_eq!(ran(&world), [1]);
+        reload(&mut world, after);
+        assert_eq!(skipped(&world), [(2, 10, 9, SkipReason::Removed)]);
+        look_at(&mut world, 10 * 60 + 40);
+        assert_eq!(ran(&world), [1], "what comes is behind what runs");
+        end(&mut world);
+        assert_eq!(ran(&world).len(), if comes { 2 } else { 1 });
+        assert_eq!(skipped(&world).len(), 1);
+    }
+}
