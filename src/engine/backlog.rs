@@ -16,7 +16,7 @@ use crate::store::runs::SkipReason;
 pub(super) struct Backlogs(HashMap<At, Backlog>);
 
 /// Of one trigger; it lives until its last fire has ended.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Backlog {
     late: VecDeque<Late>,
     /// One fire is wanted or claimed, and has not ended.
@@ -77,6 +77,18 @@ impl Backlogs {
         }
         self.0.remove(&at);
         None
+    }
+
+    /// What [`Backlog::give_up`] would say of a trigger's.
+    pub(super) fn would_skip(&self, at: At, reason: SkipReason) -> Vec<(Missed, SkipReason)> {
+        self.0.get(&at).map(|backlog| backlog.clone().give_up(reason)).unwrap_or_default()
+    }
+
+    /// See [`Backlog::give_up`].
+    pub(super) fn give_up(&mut self, at: At) {
+        if let Some(backlog) = self.0.get_mut(&at) {
+            backlog.late.clear();
+        }
     }
 
     /// Takes out the backlogs of a function, to be put back where its triggers are now.

@@ -132,6 +132,22 @@ impl Scheduler {
         }
     }
 
+    /// What would never run of triggers if they were paused: their backlogs.
+    pub(super) fn lost_by_pause(&self, triggers: &[At]) -> Vec<(String, SkippedSpan)> {
+        let skipped = |at: &At| {
+            let spans = self.backlogs.would_skip(*at, SkipReason::Paused).into_iter();
+            let at = *at;
+            spans.map(move |(missed, reason)| (self.full_name(at), missed.span(self.id(at), reason)))
+        };
+        triggers.iter().flat_map(skipped).collect()
+    }
+
+    /// Triggers are paused from `now` (unix milliseconds) on. What runs of them goes on, and what is claimed.
+    pub(super) fn pause(&mut self, triggers: &[At], now: i64) {
+        triggers.iter().for_each(|at| self.backlogs.give_up(*at));
+        self.plan.pause(&triggers.iter().copied().collect(), now);
+    }
+
     /// What fell due of a paused trigger by `now` (unix milliseconds).
     pub(super) fn overdue(&self, at: At, now: i64) -> Option<(String, SkippedSpan)> {
         let span = self.plan.overdue(at, now)?.span(self.id(at), SkipReason::Paused);

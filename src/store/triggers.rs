@@ -75,9 +75,19 @@ impl Store {
         self.write(move |connection| sqlite::triggers::start_anew(connection, &triggers, now)).await
     }
 
-    /// Triggers are paused from `now` (unix milliseconds) on.
-    pub async fn pause(&self, triggers: Vec<TriggerId>, now: i64) -> Result<(), StoreError> {
-        self.write(move |connection| sqlite::triggers::set_paused(connection, &triggers, Some(now))).await
+    /// Triggers are paused from `now` (unix milliseconds) on. What waited to be caught up of them is recorded as skipped
+    /// in the same commit.
+    pub async fn pause(
+        &self,
+        triggers: Vec<TriggerId>,
+        skipped: Vec<SkippedSpan>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            skipped.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))?;
+            sqlite::triggers::set_paused(connection, &triggers, Some(now))
+        })
+        .await
     }
 
     /// Triggers go on. What fell due meanwhile is recorded as skipped in the same commit.

@@ -247,7 +247,7 @@ async fn a_trigger_that_was_out_of_the_configuration_starts_anew_and_stays_pause
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
     let places = enroll(&store, &["t", "u"], Others::Leave, 50).await;
-    store.pause(vec![places[1].id], 60_000).await.unwrap();
+    store.pause(vec![places[1].id], Vec::new(), 60_000).await.unwrap();
     enroll(&store, &["t"], Others::Leave, 100).await;
     let places = enroll(&store, &["t", "u"], Others::Leave, 500).await;
     let stand = places.iter().map(|place| (place.accounted, place.paused_since));
@@ -260,7 +260,7 @@ async fn a_trigger_that_was_out_of_the_configuration_starts_anew_and_stays_pause
 async fn a_pause_ends_with_what_was_skipped_in_one_step() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
-    store.pause(vec![TRIGGER], 100_000).await.unwrap();
+    store.pause(vec![TRIGGER], Vec::new(), 100_000).await.unwrap();
     assert_eq!(enroll(&store, &["t"], Others::Leave, 150).await[0].paused_since, Some(100_000));
     let span =
         SkippedSpan { trigger: TRIGGER, first: 101, last: 200, count: 100, reason: SkipReason::Paused };

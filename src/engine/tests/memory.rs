@@ -159,7 +159,8 @@ impl MemoryStore {
         triggers.iter().for_each(|trigger| self.triggers[place(*trigger)].mark = Some(now));
     }
 
-    pub(super) fn pause(&mut self, triggers: &[TriggerId], now: i64) {
+    pub(super) fn pause(&mut self, triggers: &[TriggerId], skipped: &[SkippedSpan], now: i64) {
+        skipped.iter().for_each(|span| self.skip(span, now));
         triggers.iter().for_each(|trigger| self.triggers[place(*trigger)].paused_since = Some(now));
     }
 

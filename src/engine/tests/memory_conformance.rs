@@ -28,7 +28,11 @@ enum Op {
     },
     Dismiss(usize),
     StartAnew(usize, i64),
-    Pause(usize, i64),
+    Pause {
+        trigger: usize,
+        skipped: Option<(i64, i64)>,
+        now: i64,
+    },
     Resume {
         trigger: usize,
         skipped: Option<(i64, i64)>,
@@ -78,6 +82,7 @@ fn op() -> impl Strategy<Value = Op> {
     let taking_part = prop::collection::vec((prop::bool::weighted(0.8), any::<bool>()), FUNCTIONS * TRIGGERS);
     let (time, run) = (0..40_i64, 1..30_i64);
     let reason = prop::sample::select(reasons);
+    let pause = (trigger.clone(), prop::option::of((time.clone(), 0..9_i64)), time.clone());
     let claim =
         (trigger.clone(), time.clone(), reason, 0..3_u32, prop::sample::select(overlaps), any::<bool>());
     prop_oneof![
@@ -85,9 +90,8 @@ fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(triggers, leave, now)| Op::Enroll { triggers, leave, now }),
         1 => trigger.clone().prop_map(Op::Dismiss),
         1 => (trigger.clone(), time.clone()).prop_map(|(trigger, now)| Op::StartAnew(trigger, now)),
-        1 => (trigger.clone(), time.clone()).prop_map(|(trigger, now)| Op::Pause(trigger, now)),
-        1 => (trigger.clone(), prop::option::of((time.clone(), 0..9_i64)), time.clone())
-            .prop_map(|(trigger, skipped, now)| Op::Resume { trigger, skipped, now }),
+        1 => pause.clone().prop_map(|(trigger, skipped, now)| Op::Pause { trigger, skipped, now }),
+        1 => pause.prop_map(|(trigger, skipped, now)| Op::Resume { trigger, skipped, now }),
         12 => claim.prop_map(|(trigger, fire_time, reason, missed, overlap, room)| Op::Claim {
             trigger, fire_time, reason, missed, overlap, room
         }),
@@ -152,15 +156,13 @@ impl Both {
                 memory.start_anew(&[id(trigger)], now);
                 disk.start_anew(vec![id(trigger)], now).await.unwrap();
             }
-            Op::Pause(trigger, now) => {
-                memory.pause(&[id(trigger)], now);
-                disk.pause(vec![id(trigger)], now).await.unwrap();
+            Op::Pause { trigger, skipped, now } => {
+                let spans = paused(id(trigger), skipped);
+                memory.pause(&[id(trigger)], &spans, now);
+                disk.pause(vec![id(trigger)], spans, now).await.unwrap();
             }
             Op::Resume { trigger, skipped, now } => {
-                let spans: Vec<SkippedSpan> = skipped
-                    .map(|(first, length)| span(id(trigger), first, length, SkipReason::Paused))
-                    .into_iter()
-                    .collect();
+                let spans = paused(id(trigger), skipped);
                 memory.resume(&[id(trigger)], &spans, now);
                 disk.resume(vec![id(trigger)], spans, now).await.unwrap();
             }
@@ -241,6 +243,10 @@ impl Both {
             .collect();
         assert_eq!(spans, ours);
     }
+}
+
+fn paused(trigger: i64, skipped: Option<(i64, i64)>) -> Vec<SkippedSpan> {
+    skipped.map(|(first, length)| span(trigger, first, length, SkipReason::Paused)).into_iter().collect()
 }
 
 fn span(trigger: i64, first: i64, length: i64, reason: SkipReason) -> SkippedSpan {

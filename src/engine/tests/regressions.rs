@@ -105,3 +105,18 @@ fn a_backlog_goes_with_its_schedule() {
         assert_eq!(skipped(&world).len(), 1);
     }
 }
+
+/// It ran on while the trigger was paused, until the end of the pause made the state refuse the rest of it.
+#[test]
+fn a_pause_ends_a_backlog() {
+    let mut world = world(9, vec![function("f", Overlap::Allow, vec![every_minute(Misfire::All)])]);
+    look_at(&mut world, 10 * 60 + 10);
+    world.pause(&Selection::All).unwrap();
+    end(&mut world);
+    assert_eq!((ran(&world), skipped(&world)), (vec![1], vec![(2, 10, 9, SkipReason::Paused)]));
+    world.wall = (START + 20 * 60) * 1000;
+    world.resume(&Selection::All).unwrap();
+    assert_eq!(skipped(&world), [(2, 20, 19, SkipReason::Paused)]);
+    look_at(&mut world, 21 * 60);
+    assert_eq!(ran(&world), [1, 21]);
+}

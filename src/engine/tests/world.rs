@@ -269,9 +269,10 @@ impl World {
         let (now, ids) = (self.wall, self.ids(&triggers));
         self.step()?;
         self.facts.push(Fact::Pause { now, triggers: ids.clone() });
-        self.store.pause(&ids, now);
+        let lost = self.scheduler().lost_by_pause(&triggers).into_iter();
+        self.store.pause(&ids, &lost.map(|(_, span)| span).collect::<Vec<_>>(), now);
         self.stepped();
-        self.scheduler().plan.pause(&triggers.into_iter().collect(), now);
+        self.scheduler().pause(&triggers, now);
         Ok(ids)
     }
 
