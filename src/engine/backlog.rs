@@ -32,6 +32,8 @@ pub(super) enum Late {
         fire_time: i64,
         /// Why it runs.
         reason: Reason,
+        /// See [`Wanted`].
+        since: i64,
         /// Missed fire times that it stands for beside itself.
         missed: u32,
     },
@@ -69,9 +71,17 @@ impl Backlogs {
         while let Some(late) = backlog.late.pop_front() {
             match late {
                 Late::Skipped(missed, reason) => skipped.push((missed, reason)),
-                Late::Fire { fire_time, reason, missed } => {
+                Late::Fire { fire_time, since, reason, missed } => {
                     backlog.under_way = true;
-                    return Some(Wanted { at, fire_time, reason, attempt: 1, missed, of_backlog: true });
+                    return Some(Wanted {
+                        at,
+                        fire_time,
+                        since,
+                        reason,
+                        attempt: 1,
+                        missed,
+                        of_backlog: true,
+                    });
                 }
             }
         }
@@ -115,9 +125,9 @@ impl Backlog {
                     before.last = fire_time;
                     before.count += 1 + i64::from(missed);
                 }
-                (Late::Fire { fire_time, missed, .. }, _) => {
+                (Late::Fire { fire_time, since, missed, .. }, _) => {
                     let count = 1 + i64::from(missed);
-                    skipped.push((Missed { first: fire_time, last: fire_time, count }, reason));
+                    skipped.push((Missed { first: since, last: fire_time, count }, reason));
                 }
             }
         }

@@ -64,7 +64,7 @@ impl Missed {
             Misfire::Skip => due.push(self.skipped(at, cause)),
             Misfire::Once => {
                 let missed = u32::try_from(self.count - 1).unwrap_or(u32::MAX);
-                due.push(Due::CatchUp { at, fire_time: self.last, missed });
+                due.push(Due::CatchUp { at, fire_time: self.last, since: self.first, missed });
             }
             Misfire::All => {
                 let window_start = now.saturating_sub(millis(settings.rules.catch_up));
@@ -77,7 +77,8 @@ impl Missed {
                     due.push(too_old.skipped(at, SkipReason::CatchUpLimit));
                 }
                 let each = recent.into_iter();
-                due.extend(each.map(|fire_time| Due::CatchUp { at, fire_time, missed: 0 }));
+                let catch_up = |fire_time| Due::CatchUp { at, fire_time, since: fire_time, missed: 0 };
+                due.extend(each.map(catch_up));
             }
         }
     }

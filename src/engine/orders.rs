@@ -65,6 +65,7 @@ impl Engine {
         let wanted = Wanted {
             at,
             fire_time: now.timestamp(),
+            since: now.timestamp(),
             reason: Reason::Manual,
             attempt: 1,
             missed: 0,

@@ -38,7 +38,9 @@ pub(super) enum Due {
         at: At,
         /// See `Fire`.
         fire_time: i64,
-        /// Missed fire times that this one stands for beside itself.
+        /// The first of the missed fire times that this one stands for; itself when there is no other.
+        since: i64,
+        /// How many it stands for beside itself.
         missed: u32,
     },
     /// Was missed and never runs.

@@ -85,7 +85,7 @@ impl Engine {
         let fire_time = fire.fire_time.timestamp();
         let attempts = self.store.attempts(function.to_owned(), trigger.to_owned(), fire_time).await?;
         let (reason, attempt) = (Reason::Resume, attempts + 1);
-        Ok(Some(Wanted { at, fire_time, reason, attempt, missed: 0, of_backlog: false }))
+        Ok(Some(Wanted { at, fire_time, since: fire_time, reason, attempt, missed: 0, of_backlog: false }))
     }
 
     async fn end_open(&self, run: &RunRecord, message: &str) -> Result<(), StoreError> {
@@ -141,6 +141,7 @@ fn rerun(function: &Function, at: At, run: &RunRecord) -> Option<Wanted> {
     (!is_batch && function.on_interrupted == OnInterrupted::Rerun).then_some(Wanted {
         at,
         fire_time,
+        since: fire_time,
         reason: Reason::Retry,
         attempt,
         missed,

@@ -99,15 +99,17 @@ impl Scheduler {
                 Due::Skipped { at, missed, reason } => {
                     effects.skipped.push((self.full_name(at), self.span(at, missed, reason)));
                 }
-                Due::CatchUp { at, fire_time, missed } => {
-                    self.backlogs.push(at, Late::Fire { fire_time, reason: Reason::CatchUp, missed });
+                Due::CatchUp { at, fire_time, since, missed } => {
+                    self.backlogs.push(at, Late::Fire { fire_time, since, reason: Reason::CatchUp, missed });
                 }
                 Due::Fire { at, fire_time } if self.backlogs.has(at) => {
-                    self.backlogs.push(at, Late::Fire { fire_time, reason: Reason::Timed, missed: 0 });
+                    let (since, reason, missed) = (fire_time, Reason::Timed, 0);
+                    self.backlogs.push(at, Late::Fire { fire_time, since, reason, missed });
                 }
                 Due::Fire { at, fire_time } => effects.claim.push(Wanted {
                     at,
                     fire_time,
+                    since: fire_time,
                     reason: Reason::Timed,
                     attempt: 1,
                     missed: 0,
@@ -135,6 +137,7 @@ impl Scheduler {
                 function: slot.id,
                 trigger: slot.ids[wanted.at.trigger as usize],
                 fire_time: wanted.fire_time,
+                since: wanted.since,
                 reason: wanted.reason,
                 attempt: wanted.attempt,
                 missed: wanted.missed,

@@ -20,6 +20,7 @@ fn request(fire_time: i64, overlap: Overlap) -> ClaimRequest {
         function: FUNCTION,
         trigger: TRIGGER,
         fire_time,
+        since: fire_time,
         reason: Reason::Timed,
         attempt: 1,
         missed: 0,

@@ -212,8 +212,9 @@ impl MemoryStore {
 
     fn skip_for_overlap(&mut self, request: &ClaimRequest) {
         if is_scheduled(request.reason) {
-            let (trigger, first, last) = (request.trigger, request.fire_time, request.fire_time);
-            let span = SkippedSpan { trigger, first, last, count: 1, reason: SkipReason::Overlap };
+            let &ClaimRequest { trigger, since: first, fire_time: last, missed, .. } = request;
+            let (count, reason) = (1 + i64::from(missed), SkipReason::Overlap);
+            let span = SkippedSpan { trigger, first, last, count, reason };
             self.skip(&span, request.now);
         }
     }

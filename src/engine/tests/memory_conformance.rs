@@ -173,6 +173,7 @@ impl Both {
                     function: id(trigger / TRIGGERS),
                     trigger: id(trigger),
                     fire_time,
+                    since: fire_time - i64::from(missed),
                     reason,
                     attempt: 1,
                     missed,

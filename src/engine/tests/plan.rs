@@ -92,7 +92,7 @@ fn misfire_skip_accounts_for_the_missed_and_runs_those_still_in_time() {
 fn misfire_once_runs_once_for_all() {
     let mut plan = plan("0 * * * * * *", Misfire::Once);
     let due = plan.due((START + 10 * 60 + 30) * 1000, SkipReason::Down);
-    assert_eq!(due[0], Due::CatchUp { at: AT, fire_time: START + 9 * 60, missed: 8 });
+    assert_eq!(due[0], Due::CatchUp { at: AT, fire_time: START + 9 * 60, since: START + 60, missed: 8 });
     assert_eq!(fires(&due[1..]), [600]);
 }
 
@@ -104,7 +104,10 @@ fn misfire_all_runs_each_within_the_window_and_its_limit() {
         panic!("{:?}", due[0])
     };
     assert_eq!((first, count, reason), (START + 60, 30, SkipReason::CatchUpLimit));
-    assert_eq!(due[1], Due::CatchUp { at: AT, fire_time: START + 31 * 60, missed: 0 });
+    assert_eq!(
+        due[1],
+        Due::CatchUp { at: AT, fire_time: START + 31 * 60, since: START + 31 * 60, missed: 0 }
+    );
     assert_eq!(last, START + 30 * 60);
     assert_eq!(due.len(), 1 + 59 + 1);
 

@@ -120,3 +120,18 @@ fn a_pause_ends_a_backlog() {
     look_at(&mut world, 21 * 60);
     assert_eq!(ran(&world), [1, 21]);
 }
+
+/// One run stands for ten fire times; when it may not run, ten are skipped.
+#[test]
+fn what_a_refused_fire_stands_for_is_skipped_with_it() {
+    let mut world = world(9, vec![function("f", Overlap::Skip, vec![every_minute(Misfire::Once)])]);
+    world.fire("f", "t").unwrap();
+    look_at(&mut world, 10 * 60 + 59);
+    assert_eq!(skipped(&world), [(1, 10, 10, SkipReason::Overlap)]);
+    // The same when it was waiting to be caught up.
+    end(&mut world);
+    look_at(&mut world, 20 * 60 + 59);
+    look_at(&mut world, 40 * 60 + 59);
+    world.pause(&Selection::All).unwrap();
+    assert_eq!((ran(&world), skipped(&world)[1]), (vec![0, 19], (20, 40, 21, SkipReason::Paused)));
+}

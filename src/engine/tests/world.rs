@@ -295,7 +295,7 @@ impl World {
         let Ok(at) = self.scheduler().locate(function, Some(trigger)) else { return Ok(None) };
         let (now, fire_time) = (self.wall, self.wall.div_euclid(1000));
         let (reason, attempt, missed, of_backlog) = (Reason::Manual, 1, 0, false);
-        let wanted = Wanted { at, fire_time, reason, attempt, missed, of_backlog };
+        let wanted = Wanted { at, fire_time, since: fire_time, reason, attempt, missed, of_backlog };
         self.requests += 1;
         let id = Uuid::from_u128(self.requests);
         let request = self.scheduler().requests(&[wanted], now, || id)[0];

@@ -115,9 +115,9 @@ fn insert(
 
 fn skip_for_overlap(connection: &Connection, request: &ClaimRequest) -> Result<Claim, StoreError> {
     if is_scheduled(request.reason) {
-        let (first, last) = (request.fire_time, request.fire_time);
-        let span =
-            SkippedSpan { trigger: request.trigger, first, last, count: 1, reason: SkipReason::Overlap };
+        // With it goes what it stands for.
+        let (first, last, count) = (request.since, request.fire_time, 1 + i64::from(request.missed));
+        let span = SkippedSpan { trigger: request.trigger, first, last, count, reason: SkipReason::Overlap };
         skip(connection, &span, request.now)?;
     }
     Ok(Claim::Skipped)
