@@ -112,6 +112,8 @@ impl Engine {
         for name in &removed {
             left.extend(self.scheduler.remove(name, now, &mut effects).left);
         }
+        // A rule that has changed may let them.
+        self.scheduler.start_waiting(&mut effects);
         self.problems = problems;
         self.reloaded_at = Some(self.clock.now());
         self.carry_out(effects).await;

@@ -186,7 +186,8 @@ impl Scheduler {
         self.go_on(running.backlog_of, effects);
     }
 
-    /// Starts waiting runs for which there is room now, each function in its own order. To be called after ends.
+    /// Starts waiting runs for which there is room now, each function in its own order. To be called after ends, and
+    /// after answers to claims.
     pub(super) fn start_waiting(&mut self, effects: &mut Effects) {
         for function in self.waiting.clone() {
             while self.running.len() < self.max_runs

@@ -135,3 +135,36 @@ fn what_a_refused_fire_stands_for_is_skipped_with_it() {
     world.pause(&Selection::All).unwrap();
     assert_eq!((ran(&world), skipped(&world)[1]), (vec![0, 19], (20, 40, 21, SkipReason::Paused)));
 }
+
+/// The room was kept for a fire that came to nothing, and no run was left whose end would have let the other start.
+#[test]
+fn a_refused_fire_leaves_its_room_to_the_next() {
+    let functions = ["f", "g"].map(|name| function(name, Overlap::Allow, vec![every_minute(Misfire::Skip)]));
+    let mut world = world(1, functions.to_vec());
+    look_at(&mut world, 60);
+    end(&mut world);
+    end(&mut world);
+    // Down while the clock goes back: `f` has its run of the first minute already.
+    world.die();
+    world.wall = START * 1000;
+    world.folders.insert(
+        "g".to_owned(),
+        function("g", Overlap::Allow, vec![trigger("other", "0 * * * * * *", Misfire::Skip)]),
+    );
+    world.start().unwrap();
+    look_at(&mut world, 60);
+    assert_eq!(world.process.as_ref().unwrap().in_flight.len(), 1);
+}
+
+/// They waited for an end though the rule in their way was gone.
+#[test]
+fn a_rule_that_is_gone_holds_nobody_up() {
+    let with = |overlap| function("f", overlap, vec![every_minute(Misfire::Skip)]);
+    let mut world = world(9, vec![with(Overlap::Queue(5))]);
+    for minute in 1..=3 {
+        look_at(&mut world, minute * 60);
+    }
+    assert_eq!(world.process.as_ref().unwrap().in_flight.len(), 1);
+    world.apply(vec![with(Overlap::Allow)], &[]).unwrap();
+    assert_eq!(world.process.as_ref().unwrap().in_flight.len(), 3);
+}

@@ -240,6 +240,7 @@ impl World {
             let started = std::mem::take(&mut effects.start);
             self.begin(started.iter().map(|pending| pending.run).collect());
         }
+        self.scheduler().start_waiting(effects);
         Ok(())
     }
 
@@ -331,6 +332,7 @@ impl World {
         for name in removed {
             left.extend(self.scheduler().remove(name, now, &mut effects).left);
         }
+        self.scheduler().start_waiting(&mut effects);
         self.carry_out(effects)?;
         self.step()?;
         self.store.start_anew(&anew, seconds);
