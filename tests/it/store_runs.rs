@@ -360,3 +360,38 @@ fn a_reader_of_no_state_says_so_and_makes_none() {
     assert!(Reader::open(&dir.path().join("state.db")).unwrap().is_none());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
 }
+
+/// Skipped spans as `first..=last`, the oldest first.
+fn spans(dir: &tempfile::TempDir) -> Vec<(i64, i64, i64)> {
+    let reader = Reader::open(&dir.path().join("state.db")).unwrap().unwrap();
+    let spans = reader.skipped(None, 10).unwrap().into_iter().rev();
+    spans.map(|span| (span.first, span.last, span.count)).collect()
+}
+
+/// The row of the run that lay between was gone already.
+#[tokio::test]
+async fn a_span_never_covers_a_run_that_was_folded_or_pruned() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let skip = |first, last| {
+        let (count, reason) = (last - first + 1, SkipReason::Late);
+        store.skip(vec![SkippedSpan { trigger: TRIGGER, first, last, count, reason }], 0)
+    };
+    let idle = Outcome { idle: true, ..Outcome::succeeded(None) };
+    let Claim::Started(run) = claim(&store, 5, Overlap::Allow).await else { panic!("not started") };
+    finish(&store, run, idle.clone(), 0).await;
+    skip(10, 11).await.unwrap();
+    let Claim::Started(run) = claim(&store, 12, Overlap::Allow).await else { panic!("not started") };
+    finish(&store, run, idle, 0).await;
+    skip(13, 14).await.unwrap();
+    let Claim::Started(run) = claim(&store, 15, Overlap::Allow).await else { panic!("not started") };
+    finish(&store, run, Outcome::succeeded(None), 0).await;
+    assert_eq!(spans(&dir), [(10, 11, 2), (13, 14, 2)]);
+    // All that is there goes, spans as well.
+    assert_eq!(store.prune(0, 0, 10).await.unwrap(), 2);
+    skip(16, 17).await.unwrap();
+    skip(18, 18).await.unwrap();
+    store.start_anew(vec![TRIGGER], 20).await.unwrap();
+    skip(21, 21).await.unwrap();
+    assert_eq!(spans(&dir), [(16, 18, 3), (21, 21, 1)]);
+}

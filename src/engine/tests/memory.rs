@@ -283,13 +283,14 @@ impl MemoryStore {
 
     pub(super) fn skip(&mut self, span: &SkippedSpan, now: i64) {
         let row = &mut self.triggers[place(span.trigger)];
-        raise(&mut row.mark, span.last);
+        let mark = row.mark;
         let newest = row.spans.last().and_then(|newest| self.skipped.get_mut(newest)).filter(|newest| {
             let later = row.runs.range((newest.span.last + 1, 0)..).any(|(_, scheduled)| *scheduled);
-            newest.span.reason == span.reason && !later
+            let after = newest.span.last < span.first && mark.is_some_and(|mark| mark <= newest.span.last);
+            newest.span.reason == span.reason && after && !later
         });
         let now_there = if let Some(newest) = newest {
-            newest.span.last = newest.span.last.max(span.last);
+            newest.span.last = span.last;
             newest.span.count += span.count;
             newest.recorded_at = now;
             newest.span
@@ -299,6 +300,7 @@ impl MemoryStore {
             row.spans.insert(id);
             *span
         };
+        raise(&mut row.mark, span.last);
         self.journal.push(Entry::Skipped(*span, now_there));
     }
 

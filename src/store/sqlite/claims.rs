@@ -123,23 +123,25 @@ fn skip_for_overlap(connection: &Connection, request: &ClaimRequest) -> Result<C
     Ok(Claim::Skipped)
 }
 
-/// Records a span, or lengthens the trigger's newest one when it has the same reason and nothing ran
-/// in between: a second that is skipped every second must not fill the disk.
+/// Records a span, or lengthens the trigger's newest one when it has the same reason and nothing lies
+/// in between: a second that is skipped every second must not fill the disk. Runs that are gone, and times that the
+/// trigger passed over, are known by its mark.
 pub(in crate::store) fn skip(
     connection: &Connection,
     span: &SkippedSpan,
     now: i64,
 ) -> Result<(), StoreError> {
-    raise_mark(connection, span.trigger, span.last)?;
     let lengthened = connection
         .prepare_cached(
-            "UPDATE skipped SET last = max(last, :last), count = count + :count, recorded_at = :now
+            "UPDATE skipped SET last = :last, count = count + :count, recorded_at = :now
              WHERE id = (SELECT max(id) FROM skipped WHERE trigger = :trigger)
-               AND reason = :reason
+               AND reason = :reason AND last < :first
+               AND EXISTS (SELECT 1 FROM trigger WHERE id = :trigger AND mark <= skipped.last)
                AND NOT EXISTS (SELECT 1 FROM run WHERE trigger = :trigger AND fire_time > skipped.last
                                AND claim = 1)",
         )?
         .execute(named_params! {
+            ":first": span.first,
             ":last": span.last,
             ":count": span.count,
             ":now": now,
@@ -154,5 +156,5 @@ pub(in crate::store) fn skip(
             )?
             .execute(params![span.trigger, span.first, span.last, span.count, span.reason.as_str(), now])?;
     }
-    Ok(())
+    raise_mark(connection, span.trigger, span.last)
 }
