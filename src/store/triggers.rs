@@ -38,7 +38,8 @@ pub struct Place {
     pub accounted: i64,
     /// Since when it is paused; unix milliseconds.
     pub paused_since: Option<i64>,
-    /// The mark that the state had, when that lay in the future: the clock had jumped. It has been put back.
+    /// The mark that the state had, when that lay in the future: the clock had jumped. With [`Others::Leave`] it has been
+    /// put back.
     pub ahead: Option<i64>,
 }
 

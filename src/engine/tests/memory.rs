@@ -103,7 +103,7 @@ impl MemoryStore {
         if others == Others::Leave {
             self.leave_strangers(functions);
         }
-        functions.iter().map(|enrolment| self.enroll_one(enrolment, now)).collect()
+        functions.iter().map(|enrolment| self.enroll_one(enrolment, others, now)).collect()
     }
 
     fn leave_strangers(&mut self, functions: &[Enrolment]) {
@@ -120,7 +120,7 @@ impl MemoryStore {
         }
     }
 
-    fn enroll_one(&mut self, enrolment: &Enrolment, now: i64) -> Enrolled {
+    fn enroll_one(&mut self, enrolment: &Enrolment, others: Others, now: i64) -> Enrolled {
         let next = i64::try_from(self.functions.len()).unwrap() + 1;
         let function = *self.function_ids.entry(enrolment.function.clone()).or_insert(next);
         if function == next {
@@ -141,10 +141,10 @@ impl MemoryStore {
             let row = &mut self.triggers[place(id)];
             let mark = row.mark;
             let accounted = mark.filter(|mark| settings.enabled && *mark <= now);
-            if accounted.is_none() {
+            let ahead = mark.filter(|mark| settings.enabled && *mark > now);
+            if accounted.is_none() && (ahead.is_none() || others == Others::Leave) {
                 row.mark = settings.enabled.then_some(now);
             }
-            let ahead = mark.filter(|mark| settings.enabled && *mark > now);
             let accounted = accounted.unwrap_or(now);
             triggers.push(Place { id, accounted, paused_since: row.paused_since, ahead });
         }

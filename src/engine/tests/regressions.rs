@@ -168,3 +168,19 @@ fn a_rule_that_is_gone_holds_nobody_up() {
     world.apply(vec![with(Overlap::Allow)], &[]).unwrap();
     assert_eq!(world.process.as_ref().unwrap().in_flight.len(), 3);
 }
+
+/// The marks of triggers that stayed were put back with it, and a later start skipped again what had been skipped.
+#[test]
+fn a_reload_leaves_marks_in_the_future_alone() {
+    let f = function("f", Overlap::Allow, vec![every_minute(Misfire::Skip)]);
+    let mut world = world(9, vec![Arc::clone(&f)]);
+    look_at(&mut world, 100 * 60 + 30);
+    assert_eq!(skipped(&world), [(1, 99, 99, SkipReason::Late)]);
+    // The clock goes back for a moment, and somebody touches a folder.
+    world.wall = (START + 50 * 60) * 1000;
+    world.apply(vec![f], &[]).unwrap();
+    world.die();
+    world.wall = (START + 110 * 60 + 30) * 1000;
+    world.start().unwrap();
+    assert_eq!(skipped(&world)[1..], [(101, 109, 9, SkipReason::Down)]);
+}
