@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Kills the daemon in the middle of mailings, for as long as you like, and checks every row afterwards. With --cron it
-# is the expressions' turn: all clock changes of all zones, then the fuzz targets.
+# is the expressions' turn: all clock changes of all zones, then the fuzz targets. With --simulation, the scheduler's.
 #
 #   ./scripts/torture.sh                        one round: 100,000 rows, five kills, a random seed
 #   ./scripts/torture.sh --rounds 20            as many as that, each with a seed of its own
@@ -8,12 +8,13 @@
 #   ./scripts/torture.sh --rows N --kills N
 #   ./scripts/torture.sh --cron                 ten random expressions a clock change, ten minutes of fuzzing
 #   ./scripts/torture.sh --cron --expressions N --seconds N   (N expressions: at most 32)
+#   ./scripts/torture.sh --simulation           ten years of a thousand triggers, simulated; takes --rounds and --seed
 #
 # Needs what ./scripts/test.sh installs. Stops at the first breach of the promise and prints its seed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=1 rows=100000 kills=5 seed= cron=no expressions=10 seconds=600
+rounds=1 rows=100000 kills=5 seed= cron=no simulation=no expressions=10 seconds=600
 while [ $# -gt 0 ]; do
   case "$1" in
     --rounds) rounds=$2; shift 2 ;;
@@ -21,9 +22,10 @@ while [ $# -gt 0 ]; do
     --kills) kills=$2; shift 2 ;;
     --seed) seed=$2; shift 2 ;;
     --cron) cron=yes; shift ;;
+    --simulation) simulation=yes; shift ;;
     --expressions) expressions=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done
 
@@ -32,34 +34,34 @@ if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
   . "$HOME/.cargo/env"
 fi
 
-cargo test --locked --release --test it --no-run
-passed=0
-if [ "$cron" = yes ]; then
+# run_rounds WHAT OPTIONS SEED_VARIABLE COMMAND...: the command once a round, each with a seed of its own; OPTIONS are what
+# replays a round beside its seed.
+run_rounds() {
+  local what=$1 options=$2 variable=$3 passed=0 round this
+  shift 3
   for round in $(seq "$rounds"); do
     this=${seed:-$((RANDOM * 32768 + RANDOM))}
-    echo "== round $round of $rounds: $expressions random expressions a clock change, seed $this"
-    if GULOU_TORTURE_EXPRESSIONS=$expressions GULOU_TORTURE_SEED=$this \
-      cargo test --locked --release --quiet --test it -- --nocapture cron_clock_changes; then
-      passed=$((passed + 1))
-    else
-      echo "failed; again with: $0 --cron --expressions $expressions --seed $this"
+    echo "== round $round of $rounds: $what, seed $this"
+    if ! env "$variable=$this" "$@"; then
+      echo "failed; again with: $0 $options --seed $this"
       echo "$passed passed, 1 failed"
       exit 1
     fi
+    passed=$((passed + 1))
   done
   echo "$passed passed, 0 failed"
+}
+
+tests=(cargo test --locked --release --quiet)
+if [ "$simulation" = yes ]; then
+  run_rounds 'ten years of a thousand triggers' --simulation GULOU_SIM_SEED \
+    env GULOU_SIM_TRIGGERS=1000 GULOU_SIM_DAYS=3650 "${tests[@]}" --lib simulation -- --nocapture
+elif [ "$cron" = yes ]; then
+  run_rounds "$expressions random expressions a clock change" "--cron --expressions $expressions" GULOU_TORTURE_SEED \
+    env GULOU_TORTURE_EXPRESSIONS="$expressions" "${tests[@]}" --test it -- --nocapture cron_clock_changes
   exec ./scripts/fuzz.sh --seconds "$seconds"
+else
+  run_rounds "$rows rows, $kills kills" "--rows $rows --kills $kills" GULOU_TORTURE_SEED \
+    env GULOU_TORTURE_ROWS="$rows" GULOU_TORTURE_KILLS="$kills" \
+    "${tests[@]}" --test it -- --nocapture --test-threads 1 scenario_crash
 fi
-for round in $(seq "$rounds"); do
-  this=${seed:-$((RANDOM * 32768 + RANDOM))}
-  echo "== round $round of $rounds: $rows rows, $kills kills, seed $this"
-  if GULOU_TORTURE_ROWS=$rows GULOU_TORTURE_KILLS=$kills GULOU_TORTURE_SEED=$this \
-    cargo test --locked --release --quiet --test it -- --nocapture --test-threads 1 scenario_crash; then
-    passed=$((passed + 1))
-  else
-    echo "failed; again with: $0 --rows $rows --kills $kills --seed $this"
-    echo "$passed passed, 1 failed"
-    exit 1
-  fi
-done
-echo "$passed passed, 0 failed"

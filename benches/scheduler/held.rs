@@ -28,13 +28,13 @@ pub(crate) fn ours(triggers: usize) {
         let (mut engine, _handle) = ours::engine(folder.path(), CancellationToken::new());
         let start = clock.monotonic();
         runtime.block_on(engine.recover(functions.clone())).unwrap();
-        clock.monotonic() - start
+        clock.monotonic().saturating_sub(start)
     };
     let drain = CancellationToken::new();
     let (mut engine, _handle) = ours::engine(folder.path(), drain.clone());
     let start = clock.monotonic();
     runtime.block_on(engine.recover(functions)).unwrap();
-    let next = clock.monotonic() - start;
+    let next = clock.monotonic().saturating_sub(start);
     let running = runtime.spawn(engine.run());
     let idle = idle();
     let held = resident() - before;
@@ -50,7 +50,7 @@ pub(crate) fn rival(triggers: usize) {
     let start = clock.monotonic();
     let scheduler = runtime.block_on(rival::scheduler(triggers, rival::YEARLY, |_| {}));
     runtime.block_on(scheduler.start()).unwrap();
-    let took = clock.monotonic() - start;
+    let took = clock.monotonic().saturating_sub(start);
     let idle = idle();
     row("rival", triggers, resident() - before, None, took, idle);
     // It has no way to stop that is faster than this.
@@ -66,7 +66,7 @@ fn idle() -> (f64, f64) {
     let took = clock.monotonic().as_secs_f64();
     // The one sleep of this thread is not theirs.
     let wakes = (sleeps() - slept).saturating_sub(1) as f64;
-    (wakes / took, (cpu() - used).as_secs_f64() / took * 100.0)
+    (wakes / took, cpu().saturating_sub(used).as_secs_f64() / took * 100.0)
 }
 
 fn row(who: &str, triggers: usize, held: u64, first: Option<Duration>, next: Duration, idle: (f64, f64)) {

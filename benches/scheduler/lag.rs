@@ -69,7 +69,7 @@ pub(crate) fn ours(triggers: usize) {
             less_commit.push(lag.saturating_sub(commit));
         }
     });
-    let share = (cpu() - used).as_secs_f64() / start.monotonic().as_secs_f64() * 100.0;
+    let share = cpu().saturating_sub(used).as_secs_f64() / start.monotonic().as_secs_f64() * 100.0;
     drain.cancel();
     assert_eq!(runtime.block_on(running).unwrap().unwrap(), 0);
     let reader = Reader::open(&folder.path().join("state.db")).unwrap().unwrap();
@@ -93,7 +93,7 @@ pub(crate) fn rival(triggers: usize) {
     let (start, used) = (Clock::system(), cpu());
     runtime.block_on(scheduler.start()).unwrap();
     std::thread::sleep(Duration::from_secs(seconds()));
-    let share = (cpu() - used).as_secs_f64() / start.monotonic().as_secs_f64() * 100.0;
+    let share = cpu().saturating_sub(used).as_secs_f64() / start.monotonic().as_secs_f64() * 100.0;
     row("rival", triggers, &tally, tally.missed(triggers), None, None, share);
     // It has no way to stop that is faster than this.
     std::process::exit(0);

@@ -158,6 +158,8 @@ impl Engine {
                 self.start(pending);
             }
         }
+        // A fire that was refused leaves the room that was kept for it to those that were told to wait.
+        self.scheduler.start_waiting(effects);
     }
 
     pub(super) fn claimed(

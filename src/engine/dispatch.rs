@@ -128,6 +128,7 @@ impl Foreground<'_> {
             function: places.function,
             trigger: places.triggers[trigger].id,
             fire_time: now.timestamp(),
+            since: now.timestamp(),
             reason: Reason::Manual,
             attempt: 1,
             missed: 0,

@@ -3,7 +3,8 @@
 use super::plan::{At, Due, Timing, millis};
 use crate::schedule::Schedule;
 use crate::settings::{Misfire, TriggerSettings};
-use crate::store::runs::SkipReason;
+use crate::store::runs::{SkipReason, SkippedSpan};
+use crate::store::triggers::TriggerId;
 
 /// At most this many missed fire times are caught up one by one (misfire `all`).
 const CATCH_UP_LIMIT: usize = 1000;
@@ -41,8 +42,13 @@ impl Missed {
     }
 
     const fn skipped(self, at: At, reason: SkipReason) -> Due {
+        Due::Skipped { at, missed: self, reason }
+    }
+
+    /// As the state takes them.
+    pub(super) const fn span(self, trigger: TriggerId, reason: SkipReason) -> SkippedSpan {
         let Self { first, last, count } = self;
-        Due::Skipped { at, first, last, count, reason }
+        SkippedSpan { trigger, first, last, count, reason }
     }
 
     /// What the trigger's misfire rule makes of them.
@@ -58,7 +64,7 @@ impl Missed {
             Misfire::Skip => due.push(self.skipped(at, cause)),
             Misfire::Once => {
                 let missed = u32::try_from(self.count - 1).unwrap_or(u32::MAX);
-                due.push(Due::CatchUp { at, fire_time: self.last, missed });
+                due.push(Due::CatchUp { at, fire_time: self.last, since: self.first, missed });
             }
             Misfire::All => {
                 let window_start = now.saturating_sub(millis(settings.rules.catch_up));
@@ -71,7 +77,8 @@ impl Missed {
                     due.push(too_old.skipped(at, SkipReason::CatchUpLimit));
                 }
                 let each = recent.into_iter();
-                due.extend(each.map(|fire_time| Due::CatchUp { at, fire_time, missed: 0 }));
+                let catch_up = |fire_time| Due::CatchUp { at, fire_time, since: fire_time, missed: 0 };
+                due.extend(each.map(catch_up));
             }
         }
     }

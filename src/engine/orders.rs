@@ -1,6 +1,5 @@
 //! What the engine does when it is asked or told something from outside: see [`super::handle`].
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -40,8 +39,9 @@ impl Engine {
         // What is due already fires.
         self.fire_due(SkipReason::Late).await;
         let now = self.clock.now().timestamp_millis();
-        self.store.pause(self.ids(&triggers), now).await?;
-        self.scheduler.plan.pause(&triggers.iter().copied().collect::<HashSet<At>>(), now);
+        let lost = log_skipped(self.scheduler.lost_by_pause(&triggers));
+        self.store.pause(self.ids(&triggers), lost, now).await?;
+        self.scheduler.pause(&triggers, now);
         let names = self.names(&triggers);
         tracing::info!(triggers = ?names, "paused");
         Ok(names)
@@ -65,6 +65,7 @@ impl Engine {
         let wanted = Wanted {
             at,
             fire_time: now.timestamp(),
+            since: now.timestamp(),
             reason: Reason::Manual,
             attempt: 1,
             missed: 0,
@@ -111,6 +112,8 @@ impl Engine {
         for name in &removed {
             left.extend(self.scheduler.remove(name, now, &mut effects).left);
         }
+        // A rule that has changed may let them.
+        self.scheduler.start_waiting(&mut effects);
         self.problems = problems;
         self.reloaded_at = Some(self.clock.now());
         self.carry_out(effects).await;

@@ -38,19 +38,17 @@ pub(super) enum Due {
         at: At,
         /// See `Fire`.
         fire_time: i64,
-        /// Missed fire times that this one stands for beside itself.
+        /// The first of the missed fire times that this one stands for; itself when there is no other.
+        since: i64,
+        /// How many it stands for beside itself.
         missed: u32,
     },
     /// Was missed and never runs.
     Skipped {
         /// The trigger.
         at: At,
-        /// First and last fire time, unix seconds.
-        first: i64,
-        /// See `first`.
-        last: i64,
-        /// How many.
-        count: i64,
+        /// The fire times.
+        missed: Missed,
         /// Why.
         reason: SkipReason,
     },

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::engine_loop::{Engine, beijing};
 use super::plan::At;
 use super::runner::{Function, Runner};
-use super::scheduler::Effects;
+use super::scheduler::{Effects, Scheduler};
 use super::wanted::{Occurrence, Pending, Wanted};
 use crate::batch::InterruptedFire;
 use crate::run::{Outcome, Reason};
@@ -54,20 +54,17 @@ impl Engine {
         for fire in cut_off {
             effects.claim.extend(self.resumed(&fire).await?);
         }
+        let now = self.clock.now().timestamp();
         for run in self.store.left_open().await? {
-            let Ok(at) = self.scheduler.locate(&run.function, Some(&run.trigger)) else {
-                self.end_open(&run, "the daemon stopped, and the trigger is gone since").await?;
-                continue;
-            };
-            if run.state == "waiting" && self.still_in_time(at, &run) {
-                self.store.adopt(run.id).await?;
-                let occurrence = Occurrence::from(&run);
-                self.scheduler.wait(Pending { run: run.id, at, occurrence, of_backlog: false });
-            } else if run.state == "waiting" {
-                self.end_open(&run, "the daemon stopped before it could start").await?;
-            } else {
-                self.end_open(&run, "the daemon stopped or died during the run").await?;
-                effects.claim.extend(self.rerun(at, &run));
+            match self.scheduler.left_open(&run, now) {
+                LeftOpen::Adopt(pending) => {
+                    self.store.adopt(run.id).await?;
+                    self.scheduler.wait(pending);
+                }
+                LeftOpen::End { message, rerun } => {
+                    self.end_open(&run, message).await?;
+                    effects.claim.extend(rerun);
+                }
             }
         }
         // What was cut off goes before what was waiting for it.
@@ -88,24 +85,7 @@ impl Engine {
         let fire_time = fire.fire_time.timestamp();
         let attempts = self.store.attempts(function.to_owned(), trigger.to_owned(), fire_time).await?;
         let (reason, attempt) = (Reason::Resume, attempts + 1);
-        Ok(Some(Wanted { at, fire_time, reason, attempt, missed: 0, of_backlog: false }))
-    }
-
-    /// A run in the place of one that was cut off, if the function's rule asks for it. Batches resume by
-    /// their ledger.
-    fn rerun(&self, at: At, run: &RunRecord) -> Option<Wanted> {
-        let rule = &self.scheduler.slots[at.function as usize].function;
-        let is_batch = matches!(rule.runner, Runner::Batch(_));
-        let (fire_time, missed, attempt) = (run.fire_time, run.missed, run.attempt + 1);
-        let reason = Reason::Retry;
-        (!is_batch && rule.on_interrupted == OnInterrupted::Rerun).then_some(Wanted {
-            at,
-            fire_time,
-            reason,
-            attempt,
-            missed,
-            of_backlog: false,
-        })
+        Ok(Some(Wanted { at, fire_time, since: fire_time, reason, attempt, missed: 0, of_backlog: false }))
     }
 
     async fn end_open(&self, run: &RunRecord, message: &str) -> Result<(), StoreError> {
@@ -119,13 +99,54 @@ impl Engine {
         let at = self.clock.now().timestamp_millis();
         self.store.finish(Ended { run: run.id, outcome: Outcome::interrupted(message), at }).await
     }
+}
 
-    fn still_in_time(&self, at: At, run: &RunRecord) -> bool {
-        let function = &self.scheduler.slots[at.function as usize].function;
+/// What becomes of a run that the last process left open.
+#[derive(Debug)]
+pub(super) enum LeftOpen {
+    /// It goes on waiting.
+    Adopt(Pending),
+    /// It ends as interrupted, and another may run in its place.
+    End { message: &'static str, rerun: Option<Wanted> },
+}
+
+impl Scheduler {
+    /// What a start at `now` (unix seconds) makes of a run that is still open.
+    pub(super) fn left_open(&self, run: &RunRecord, now: i64) -> LeftOpen {
+        let Ok(at) = self.locate(&run.function, Some(&run.trigger)) else {
+            let message = "the daemon stopped, and the trigger is gone since";
+            return LeftOpen::End { message, rerun: None };
+        };
+        let function = &self.slots[at.function as usize].function;
+        if run.state != "waiting" {
+            let message = "the daemon stopped or died during the run";
+            return LeftOpen::End { message, rerun: rerun(function, at, run) };
+        }
         let rules = &function.triggers[at.trigger as usize].rules;
-        let late = self.clock.now().timestamp() - run.fire_time;
-        rules.misfire != Misfire::Skip || late <= rules.start_within.as_secs().cast_signed()
+        let late = now - run.fire_time;
+        if rules.misfire != Misfire::Skip || late <= rules.start_within.as_secs().cast_signed() {
+            let occurrence = Occurrence::from(run);
+            LeftOpen::Adopt(Pending { run: run.id, at, occurrence, of_backlog: false })
+        } else {
+            LeftOpen::End { message: "the daemon stopped before it could start", rerun: None }
+        }
     }
+}
+
+/// A run in the place of one that was cut off, if the function's rule asks for it. Batches resume by
+/// their ledger.
+fn rerun(function: &Function, at: At, run: &RunRecord) -> Option<Wanted> {
+    let is_batch = matches!(function.runner, Runner::Batch(_));
+    let (fire_time, missed, attempt) = (run.fire_time, run.missed, run.attempt + 1);
+    (!is_batch && function.on_interrupted == OnInterrupted::Rerun).then_some(Wanted {
+        at,
+        fire_time,
+        since: fire_time,
+        reason: Reason::Retry,
+        attempt,
+        missed,
+        of_backlog: false,
+    })
 }
 
 /// Settles what batches left in their ledgers; answers the fires that they have not finished.

@@ -5,7 +5,6 @@ use std::mem;
 use std::sync::Arc;
 
 use super::handle::{CommandError, Selection};
-use super::missed::Missed;
 use super::plan::{At, Mark, State};
 use super::runner::Function;
 use super::scheduler::{Effects, Scheduler, Slot, full_name};
@@ -108,16 +107,17 @@ impl Scheduler {
             let trigger = *nth.get(&old_ids[at.trigger as usize])?;
             Some(At { trigger, ..at })
         };
-        for (at, backlog) in self.backlogs.take(index) {
-            match moved(at) {
-                Some(at) => self.backlogs.put_back(at, backlog),
-                None => effects.skipped.extend(backlog.fires.iter().map(|late| {
-                    let (trigger, fire_time) = (old_ids[at.trigger as usize], late.fire_time);
-                    let count = 1 + i64::from(late.missed);
-                    let reason = SkipReason::Removed;
-                    let span = SkippedSpan { trigger, first: fire_time, last: fire_time, count, reason };
-                    (full_name(old, at), span)
-                })),
+        for (at, mut backlog) in self.backlogs.take(index) {
+            let place = moved(at);
+            let after = place.map(|at| &self.slots[index as usize].function.triggers[at.trigger as usize]);
+            if !after.is_some_and(|after| stays(&old.triggers[at.trigger as usize], after)) {
+                let trigger = old_ids[at.trigger as usize];
+                let spans = backlog.give_up(SkipReason::Removed).into_iter();
+                let spans = spans.map(|(missed, reason)| (full_name(old, at), missed.span(trigger, reason)));
+                effects.skipped.extend(spans);
+            }
+            if let Some(at) = place {
+                self.backlogs.put_back(at, backlog);
             }
         }
         for running in self.running.values_mut().filter(|running| running.function == index) {
@@ -131,10 +131,27 @@ impl Scheduler {
         }
     }
 
+    /// What would never run of triggers if they were paused: their backlogs.
+    pub(super) fn lost_by_pause(&self, triggers: &[At]) -> Vec<(String, SkippedSpan)> {
+        let skipped = |at: &At| {
+            let spans = self.backlogs.would_skip(*at, SkipReason::Paused).into_iter();
+            let at = *at;
+            spans.map(move |(missed, reason)| (self.full_name(at), missed.span(self.id(at), reason)))
+        };
+        triggers.iter().flat_map(skipped).collect()
+    }
+
+    /// Triggers are paused from `now` (unix milliseconds) on. What runs of them goes on, and what is claimed.
+    pub(super) fn pause(&mut self, triggers: &[At], now: i64) {
+        for at in triggers {
+            self.backlogs.give_up(*at);
+        }
+        self.plan.pause(&triggers.iter().copied().collect(), now);
+    }
+
     /// What fell due of a paused trigger by `now` (unix milliseconds).
     pub(super) fn overdue(&self, at: At, now: i64) -> Option<(String, SkippedSpan)> {
-        let Missed { first, last, count } = self.plan.overdue(at, now)?;
-        let span = SkippedSpan { trigger: self.id(at), first, last, count, reason: SkipReason::Paused };
+        let span = self.plan.overdue(at, now)?.span(self.id(at), SkipReason::Paused);
         Some((self.full_name(at), span))
     }
 

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::backlog::{Backlogs, Late};
+use super::missed::Missed;
 use super::plan::{At, Due, Plan};
 use super::runner::Function;
 use super::wanted::{Occurrence, Pending, Wanted};
@@ -92,19 +93,23 @@ impl Scheduler {
     pub(super) fn due(&mut self, now: i64, cause: SkipReason, effects: &mut Effects) {
         for due in self.plan.due(now, cause) {
             match due {
-                Due::Skipped { at, first, last, count, reason } => {
-                    let span = SkippedSpan { trigger: self.id(at), first, last, count, reason };
-                    effects.skipped.push((self.full_name(at), span));
+                Due::Skipped { at, missed, reason } if self.backlogs.has(at) => {
+                    self.backlogs.push(at, Late::Skipped(missed, reason));
                 }
-                Due::CatchUp { at, fire_time, missed } => {
-                    self.backlogs.push(at, Late { fire_time, reason: Reason::CatchUp, missed });
+                Due::Skipped { at, missed, reason } => {
+                    effects.skipped.push((self.full_name(at), self.span(at, missed, reason)));
+                }
+                Due::CatchUp { at, fire_time, since, missed } => {
+                    self.backlogs.push(at, Late::Fire { fire_time, since, reason: Reason::CatchUp, missed });
                 }
                 Due::Fire { at, fire_time } if self.backlogs.has(at) => {
-                    self.backlogs.push(at, Late { fire_time, reason: Reason::Timed, missed: 0 });
+                    let (since, reason, missed) = (fire_time, Reason::Timed, 0);
+                    self.backlogs.push(at, Late::Fire { fire_time, since, reason, missed });
                 }
                 Due::Fire { at, fire_time } => effects.claim.push(Wanted {
                     at,
                     fire_time,
+                    since: fire_time,
                     reason: Reason::Timed,
                     attempt: 1,
                     missed: 0,
@@ -112,7 +117,9 @@ impl Scheduler {
                 }),
             }
         }
-        effects.claim.extend(self.backlogs.begin());
+        for at in self.backlogs.idle() {
+            self.go_on(Some(at), effects);
+        }
     }
 
     /// A request for each of `wanted`, all to be claimed before anything else is. `request_id` makes ids.
@@ -130,6 +137,7 @@ impl Scheduler {
                 function: slot.id,
                 trigger: slot.ids[wanted.at.trigger as usize],
                 fire_time: wanted.fire_time,
+                since: wanted.since,
                 reason: wanted.reason,
                 attempt: wanted.attempt,
                 missed: wanted.missed,
@@ -178,7 +186,8 @@ impl Scheduler {
         self.go_on(running.backlog_of, effects);
     }
 
-    /// Starts waiting runs for which there is room now, each function in its own order. To be called after ends.
+    /// Starts waiting runs for which there is room now, each function in its own order. To be called after ends, and
+    /// after answers to claims.
     pub(super) fn start_waiting(&mut self, effects: &mut Effects) {
         for function in self.waiting.clone() {
             while self.running.len() < self.max_runs
@@ -210,7 +219,16 @@ impl Scheduler {
 
     /// The next of a backlog whose fire has ended or will never run.
     fn go_on(&mut self, backlog: Option<At>, effects: &mut Effects) {
-        effects.claim.extend(backlog.and_then(|at| self.backlogs.next(at)));
+        let Some(at) = backlog else { return };
+        let mut skipped = Vec::new();
+        effects.claim.extend(self.backlogs.next(at, &mut skipped));
+        let spans = skipped.into_iter();
+        let spans = spans.map(|(missed, reason)| (self.full_name(at), self.span(at, missed, reason)));
+        effects.skipped.extend(spans);
+    }
+
+    fn span(&self, at: At, missed: Missed, reason: SkipReason) -> SkippedSpan {
+        missed.span(self.id(at), reason)
     }
 
     /// `function/trigger`.

@@ -14,6 +14,8 @@ use crate::store::runs::{ClaimRequest, RunId, RunRecord};
 pub(super) struct Wanted {
     pub(super) at: At,
     pub(super) fire_time: i64,
+    /// The first of the missed fire times that it stands for; `fire_time` when there is no other.
+    pub(super) since: i64,
     pub(super) reason: Reason,
     pub(super) attempt: u32,
     pub(super) missed: u32,

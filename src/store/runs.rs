@@ -24,6 +24,8 @@ pub struct ClaimRequest {
     pub trigger: TriggerId,
     /// When it was due, unix seconds. With a timed or caught-up reason, one run a trigger and fire time.
     pub fire_time: i64,
+    /// The first of the missed fire times that it stands for, unix seconds; `fire_time` when there is no other.
+    pub since: i64,
     /// Why.
     pub reason: Reason,
     /// 1 for the first.

@@ -38,7 +38,8 @@ pub struct Place {
     pub accounted: i64,
     /// Since when it is paused; unix milliseconds.
     pub paused_since: Option<i64>,
-    /// The mark that the state had, when that lay in the future: the clock had jumped. It has been put back.
+    /// The mark that the state had, when that lay in the future: the clock had jumped. With [`Others::Leave`] it has been
+    /// put back.
     pub ahead: Option<i64>,
 }
 
@@ -75,9 +76,19 @@ impl Store {
         self.write(move |connection| sqlite::triggers::start_anew(connection, &triggers, now)).await
     }
 
-    /// Triggers are paused from `now` (unix milliseconds) on.
-    pub async fn pause(&self, triggers: Vec<TriggerId>, now: i64) -> Result<(), StoreError> {
-        self.write(move |connection| sqlite::triggers::set_paused(connection, &triggers, Some(now))).await
+    /// Triggers are paused from `now` (unix milliseconds) on. What waited to be caught up of them is recorded as skipped
+    /// in the same commit.
+    pub async fn pause(
+        &self,
+        triggers: Vec<TriggerId>,
+        skipped: Vec<SkippedSpan>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.write(move |connection| {
+            skipped.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))?;
+            sqlite::triggers::set_paused(connection, &triggers, Some(now))
+        })
+        .await
     }
 
     /// Triggers go on. What fell due meanwhile is recorded as skipped in the same commit.

@@ -20,6 +20,7 @@ fn request(fire_time: i64, overlap: Overlap) -> ClaimRequest {
         function: FUNCTION,
         trigger: TRIGGER,
         fire_time,
+        since: fire_time,
         reason: Reason::Timed,
         attempt: 1,
         missed: 0,
@@ -247,7 +248,7 @@ async fn a_trigger_that_was_out_of_the_configuration_starts_anew_and_stays_pause
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
     let places = enroll(&store, &["t", "u"], Others::Leave, 50).await;
-    store.pause(vec![places[1].id], 60_000).await.unwrap();
+    store.pause(vec![places[1].id], Vec::new(), 60_000).await.unwrap();
     enroll(&store, &["t"], Others::Leave, 100).await;
     let places = enroll(&store, &["t", "u"], Others::Leave, 500).await;
     let stand = places.iter().map(|place| (place.accounted, place.paused_since));
@@ -260,7 +261,7 @@ async fn a_trigger_that_was_out_of_the_configuration_starts_anew_and_stays_pause
 async fn a_pause_ends_with_what_was_skipped_in_one_step() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir).await;
-    store.pause(vec![TRIGGER], 100_000).await.unwrap();
+    store.pause(vec![TRIGGER], Vec::new(), 100_000).await.unwrap();
     assert_eq!(enroll(&store, &["t"], Others::Leave, 150).await[0].paused_since, Some(100_000));
     let span =
         SkippedSpan { trigger: TRIGGER, first: 101, last: 200, count: 100, reason: SkipReason::Paused };
@@ -358,4 +359,39 @@ fn a_reader_of_no_state_says_so_and_makes_none() {
     let dir = tempfile::tempdir().unwrap();
     assert!(Reader::open(&dir.path().join("state.db")).unwrap().is_none());
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// Skipped spans as `first..=last`, the oldest first.
+fn spans(dir: &tempfile::TempDir) -> Vec<(i64, i64, i64)> {
+    let reader = Reader::open(&dir.path().join("state.db")).unwrap().unwrap();
+    let spans = reader.skipped(None, 10).unwrap().into_iter().rev();
+    spans.map(|span| (span.first, span.last, span.count)).collect()
+}
+
+/// The row of the run that lay between was gone already.
+#[tokio::test]
+async fn a_span_never_covers_a_run_that_was_folded_or_pruned() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&dir).await;
+    let skip = |first, last| {
+        let (count, reason) = (last - first + 1, SkipReason::Late);
+        store.skip(vec![SkippedSpan { trigger: TRIGGER, first, last, count, reason }], 0)
+    };
+    let idle = Outcome { idle: true, ..Outcome::succeeded(None) };
+    let Claim::Started(run) = claim(&store, 5, Overlap::Allow).await else { panic!("not started") };
+    finish(&store, run, idle.clone(), 0).await;
+    skip(10, 11).await.unwrap();
+    let Claim::Started(run) = claim(&store, 12, Overlap::Allow).await else { panic!("not started") };
+    finish(&store, run, idle, 0).await;
+    skip(13, 14).await.unwrap();
+    let Claim::Started(run) = claim(&store, 15, Overlap::Allow).await else { panic!("not started") };
+    finish(&store, run, Outcome::succeeded(None), 0).await;
+    assert_eq!(spans(&dir), [(10, 11, 2), (13, 14, 2)]);
+    // All that is there goes, spans as well.
+    assert_eq!(store.prune(0, 0, 10).await.unwrap(), 2);
+    skip(16, 17).await.unwrap();
+    skip(18, 18).await.unwrap();
+    store.start_anew(vec![TRIGGER], 20).await.unwrap();
+    skip(21, 21).await.unwrap();
+    assert_eq!(spans(&dir), [(16, 18, 3), (21, 21, 1)]);
 }

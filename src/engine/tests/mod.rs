@@ -1,3 +1,10 @@
 //! Tests of the rules, without a daemon.
 
+mod facts;
+mod memory;
+mod memory_conformance;
 mod plan;
+mod regressions;
+mod settings;
+mod simulation;
+mod world;

@@ -79,8 +79,11 @@ fn a_clock_that_goes_back_repeats_nothing() {
 fn misfire_skip_accounts_for_the_missed_and_runs_those_still_in_time() {
     let mut plan = plan("*/10 * * * * * *", Misfire::Skip);
     let due = plan.due((START + 100) * 1000, SkipReason::Down);
-    let skipped =
-        Due::Skipped { at: AT, first: START + 10, last: START + 30, count: 3, reason: SkipReason::Down };
+    let skipped = Due::Skipped {
+        at: AT,
+        missed: Missed { first: START + 10, last: START + 30, count: 3 },
+        reason: SkipReason::Down,
+    };
     assert_eq!(due[0], skipped);
     assert_eq!(fires(&due[1..]), [40, 50, 60, 70, 80, 90, 100]);
 }
@@ -89,7 +92,7 @@ fn misfire_skip_accounts_for_the_missed_and_runs_those_still_in_time() {
 fn misfire_once_runs_once_for_all() {
     let mut plan = plan("0 * * * * * *", Misfire::Once);
     let due = plan.due((START + 10 * 60 + 30) * 1000, SkipReason::Down);
-    assert_eq!(due[0], Due::CatchUp { at: AT, fire_time: START + 9 * 60, missed: 8 });
+    assert_eq!(due[0], Due::CatchUp { at: AT, fire_time: START + 9 * 60, since: START + 60, missed: 8 });
     assert_eq!(fires(&due[1..]), [600]);
 }
 
@@ -97,16 +100,21 @@ fn misfire_once_runs_once_for_all() {
 fn misfire_all_runs_each_within_the_window_and_its_limit() {
     let mut by_window = plan("0 * * * * * *", Misfire::All);
     let due = by_window.due((START + 90 * 60 + 30) * 1000, SkipReason::Down);
-    let Due::Skipped { first, last, count, reason, .. } = due[0] else { panic!("{:?}", due[0]) };
+    let Due::Skipped { missed: Missed { first, last, count }, reason, .. } = due[0] else {
+        panic!("{:?}", due[0])
+    };
     assert_eq!((first, count, reason), (START + 60, 30, SkipReason::CatchUpLimit));
-    assert_eq!(due[1], Due::CatchUp { at: AT, fire_time: START + 31 * 60, missed: 0 });
+    assert_eq!(
+        due[1],
+        Due::CatchUp { at: AT, fire_time: START + 31 * 60, since: START + 31 * 60, missed: 0 }
+    );
     assert_eq!(last, START + 30 * 60);
     assert_eq!(due.len(), 1 + 59 + 1);
 
     let mut by_limit = plan("* * * * * * *", Misfire::All);
     let due = by_limit.due((START + 3000) * 1000, SkipReason::Down);
     let late = due.iter().filter(|due| matches!(due, Due::CatchUp { .. })).count();
-    let skipped = due.iter().map(|due| if let Due::Skipped { count, .. } = due { *count } else { 0 });
+    let skipped = due.iter().map(|due| if let Due::Skipped { missed, .. } = due { missed.count } else { 0 });
     let live = due.iter().filter(|due| matches!(due, Due::Fire { .. })).count();
     assert_eq!((late, skipped.sum::<i64>(), live), (1000, 3000 - 1000 - 61, 61));
 }
@@ -162,9 +170,7 @@ fn a_long_time_down_costs_no_time() {
     let due = plan.due((START + YEAR) * 1000, SkipReason::Down);
     let expected = Due::Skipped {
         at: AT,
-        first: START + 1,
-        last: START + YEAR - 61,
-        count: YEAR - 61,
+        missed: Missed { first: START + 1, last: START + YEAR - 61, count: YEAR - 61 },
         reason: SkipReason::Down,
     };
     assert_eq!((&due[0], due.len()), (&expected, 1 + 61));
@@ -177,7 +183,7 @@ fn with_jitter_nothing_is_missed_twice_or_never() {
         let mut plan = plan_of(settings("*/7 * * * * * *", Misfire::Skip, Duration::from_secs(50)));
         let due = plan.due((START + down) * 1000, SkipReason::Down);
         let missed: i64 =
-            due.iter().map(|due| if let Due::Skipped { count, .. } = due { *count } else { 0 }).sum();
+            due.iter().map(|due| if let Due::Skipped { missed, .. } = due { missed.count } else { 0 }).sum();
         let live = due.iter().filter(|due| matches!(due, Due::Fire { .. })).count();
         let accounted = plan.mark(AT).accounted;
         let expected = Schedule::parse("*/7 * * * * * *", "Asia/Shanghai").unwrap().count(START, accounted);

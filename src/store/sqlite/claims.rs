@@ -158,31 +158,33 @@ fn mark_covers(connection: &Connection, request: &ClaimRequest) -> Result<bool, 
 
 fn skip_for_overlap(connection: &Connection, request: &ClaimRequest) -> Result<Claim, StoreError> {
     if is_scheduled(request.reason) {
-        let (first, last) = (request.fire_time, request.fire_time);
-        let span =
-            SkippedSpan { trigger: request.trigger, first, last, count: 1, reason: SkipReason::Overlap };
+        // With it goes what it stands for.
+        let (first, last, count) = (request.since, request.fire_time, 1 + i64::from(request.missed));
+        let span = SkippedSpan { trigger: request.trigger, first, last, count, reason: SkipReason::Overlap };
         skip(connection, &span, request.now)?;
     }
     Ok(Claim::Skipped)
 }
 
-/// Records a span, or lengthens the trigger's newest one when it has the same reason and nothing ran
-/// in between: a second that is skipped every second must not fill the disk.
+/// Records a span, or lengthens the trigger's newest one when it has the same reason and nothing lies
+/// in between: a second that is skipped every second must not fill the disk. Runs that are gone, and times that the
+/// trigger passed over, are known by its mark.
 pub(in crate::store) fn skip(
     connection: &Connection,
     span: &SkippedSpan,
     now: i64,
 ) -> Result<(), StoreError> {
-    raise_mark(connection, span.trigger, span.last)?;
     let lengthened = connection
         .prepare_cached(
-            "UPDATE skipped SET last = max(last, :last), count = count + :count, recorded_at = :now
+            "UPDATE skipped SET last = :last, count = count + :count, recorded_at = :now
              WHERE id = (SELECT max(id) FROM skipped WHERE trigger = :trigger)
-               AND reason = :reason
+               AND reason = :reason AND last < :first
+               AND EXISTS (SELECT 1 FROM trigger WHERE id = :trigger AND mark <= skipped.last)
                AND NOT EXISTS (SELECT 1 FROM run WHERE trigger = :trigger AND fire_time > skipped.last
                                AND claim = 1)",
         )?
         .execute(named_params! {
+            ":first": span.first,
             ":last": span.last,
             ":count": span.count,
             ":now": now,
@@ -197,5 +199,5 @@ pub(in crate::store) fn skip(
             )?
             .execute(params![span.trigger, span.first, span.last, span.count, span.reason.as_str(), now])?;
     }
-    Ok(())
+    raise_mark(connection, span.trigger, span.last)
 }

@@ -30,19 +30,24 @@ pub(in crate::store) fn enroll(
     if others == Others::Leave {
         leave_strangers(connection, functions)?;
     }
-    let enrolled = functions.iter().map(|enrolment| enroll_one(connection, enrolment, now)).collect();
+    let enrolled = functions.iter().map(|enrolment| enroll_one(connection, enrolment, others, now)).collect();
     // A start reads every trigger once; what that has cached is of no use afterwards.
     connection.release_memory()?;
     enrolled
 }
 
-fn enroll_one(connection: &Connection, enrolment: &Enrolment, now: i64) -> Result<Enrolled, StoreError> {
+fn enroll_one(
+    connection: &Connection,
+    enrolment: &Enrolment,
+    others: Others,
+    now: i64,
+) -> Result<Enrolled, StoreError> {
     let function = function_id(connection, &enrolment.function)?;
     let mut known = known_triggers(connection, function)?;
     let mut triggers = Vec::with_capacity(enrolment.triggers.len());
     for settings in enrolment.triggers.iter() {
         let known = known.remove(&*settings.name);
-        triggers.push(place(connection, function, settings, known, now)?);
+        triggers.push(place(connection, function, settings, known, others, now)?);
     }
     Ok(Enrolled { function, triggers })
 }
@@ -55,6 +60,7 @@ fn place(
     function: FunctionId,
     settings: &TriggerSettings,
     known: Option<Known>,
+    others: Others,
     now: i64,
 ) -> Result<Place, StoreError> {
     let Some((id, mark, paused_since)) = known else {
@@ -66,11 +72,12 @@ fn place(
         return Ok(Place { id, accounted: now, paused_since: None, ahead: None });
     };
     let accounted = mark.filter(|mark| settings.enabled && *mark <= now);
-    if accounted.is_none() {
+    let ahead = mark.filter(|mark| settings.enabled && *mark > now);
+    // A mark in the future is put back by a start alone: whoever fires triggers now goes on behind it.
+    if accounted.is_none() && (ahead.is_none() || others == Others::Leave) {
         let mark = settings.enabled.then_some(now);
         set_mark(connection, id, mark)?;
     }
-    let ahead = mark.filter(|mark| settings.enabled && *mark > now);
     Ok(Place { id, accounted: accounted.unwrap_or(now), paused_since, ahead })
 }
 
