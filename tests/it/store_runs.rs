@@ -10,6 +10,8 @@ use gulou::store::runs::{Claim, ClaimRequest, Ended, HistoryFilter, OutputLine, 
 use gulou::store::triggers::{Enrolment, Others, Place};
 use gulou::store::{Reader, Store, StoreError};
 
+use crate::support::eventually;
+
 /// What the first function and its first trigger are called in a new state.
 const FUNCTION: i64 = 1;
 const TRIGGER: i64 = 1;
@@ -36,14 +38,18 @@ async fn claim(store: &Store, fire_time: i64, overlap: Overlap) -> Claim {
 
 /// The state, with a function `f` that has a trigger `t`, from the beginning of time on.
 async fn open(dir: &tempfile::TempDir) -> Store {
-    let store = Store::open(&dir.path().join("state.db")).unwrap();
+    let store = reopen(dir);
     enroll(&store, &["t"], Others::Stay, 0).await;
     store
 }
 
-/// The state after a restart.
+/// The state after a restart. A process that another test forks at this moment has a copy of the old lock until it
+/// turns into its program.
 fn reopen(dir: &tempfile::TempDir) -> Store {
-    Store::open(&dir.path().join("state.db")).unwrap()
+    eventually("the lock", || match Store::open(&dir.path().join("state.db")) {
+        Err(StoreError::Locked { .. }) => None,
+        opened => Some(opened.unwrap()),
+    })
 }
 
 /// Enrols the function `f` with these triggers.
