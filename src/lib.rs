@@ -17,5 +17,6 @@ pub mod run;
 pub mod schedule;
 pub mod server;
 pub mod settings;
+pub mod spelling;
 pub mod store;
 pub mod target;

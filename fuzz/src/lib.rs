@@ -9,7 +9,9 @@ pub mod oracle;
 mod program {
     pub mod config;
     pub mod cron;
+    pub mod folder;
     pub mod schedule;
     pub mod settings;
+    pub mod spelling;
 }
-pub use program::{config, cron, schedule, settings};
+pub use program::{config, cron, folder, schedule, settings, spelling};

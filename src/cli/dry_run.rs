@@ -15,12 +15,13 @@ use super::{ConfigArg, exit};
 use crate::action::mail::{MailAction, Transport};
 use crate::batch::{self, Occasion};
 use crate::clock::Clock;
-use crate::config::{lints, nearest};
+use crate::config::lints;
 use crate::run::{Fire, Preview, Reason};
 use crate::schedule::Lint;
 use crate::settings::{
     ActionSettings, BatchSettings, FunctionSettings, Settings, TargetSettings, TriggerSettings,
 };
+use crate::spelling::nearest;
 use crate::store::Reader;
 use crate::target::{Host, Target};
 

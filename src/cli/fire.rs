@@ -13,6 +13,7 @@ use crate::daemon;
 use crate::run::{Output, Status};
 use crate::server::wire::{self, Ended, FireLine};
 use crate::settings::{FunctionSettings, Settings};
+use crate::spelling::did_you_mean;
 
 /// Run a function now, as a timed fire would, and show what it says
 ///
@@ -161,14 +162,4 @@ fn select(settings: &Settings, name: &str) -> anyhow::Result<(usize, usize)> {
             ),
         },
     }
-}
-
-/// The nearest of `names`, as the end of an error message.
-fn did_you_mean<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> String {
-    names
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, _)| *distance <= 3)
-        .min()
-        .map(|(_, name)| format!("; did you mean `{name}`?"))
-        .unwrap_or_default()
 }

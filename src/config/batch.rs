@@ -3,12 +3,13 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
-use super::decode::{Keys, Node, nearest};
+use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::mail;
 use super::mark::{self, check_parameters};
 use super::units::{positive_duration, rate};
 use crate::settings::{ActionSettings, BatchSettings, OnUncertain, Pages, Relation, SourceSettings};
+use crate::spelling::nearest;
 
 const KEYS: Keys = Keys {
     known: &[

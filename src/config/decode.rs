@@ -11,6 +11,7 @@ use jsonc_parser::common::Ranged;
 use super::diagnostic::{Diagnostic, Severity};
 use super::findings::Findings;
 use super::json::Document;
+use crate::spelling::nearest;
 
 /// A value, where it stands, and where to report to.
 #[derive(Clone)]
@@ -339,17 +340,6 @@ fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// A hint at the one of `names` that is nearest to `name`, if one is near enough to be meant: ``did you mean `x`?``
-pub fn nearest<'n>(name: &str, names: impl IntoIterator<Item = &'n str>) -> Option<String> {
-    let lower = name.to_lowercase();
-    names
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(&lower, &known.to_lowercase()), known))
-        .filter(|(distance, known)| *distance <= 1 + known.chars().count().max(name.chars().count()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| format!("did you mean `{known}`?"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -426,11 +416,5 @@ mod tests {
             value.error_inside(2, 2, "too big", None);
         });
         assert_eq!(errors, ["1:10 表 too big"]);
-    }
-
-    #[test]
-    fn nearest_is_silent_about_strangers() {
-        assert_eq!(nearest("Windwo", ["window", "rate"]).as_deref(), Some("did you mean `window`?"));
-        assert_eq!(nearest("kitchen", ["window", "rate"]), None);
     }
 }

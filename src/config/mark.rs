@@ -1,7 +1,8 @@
 //! How delivered rows are marked, and the parameters that marks and SQL may use.
 
-use super::decode::{Keys, Node, nearest};
+use super::decode::{Keys, Node};
 use crate::settings::{MarkSettings, MarkValue, Relation, SourceSettings};
+use crate::spelling::nearest;
 
 /// What SQL and marks may use.
 const TIMES: [&str; 6] = ["now", "now_local", "now_unix", "fire_time", "fire_time_local", "fire_time_unix"];

@@ -34,7 +34,6 @@ mod target;
 mod trigger;
 mod units;
 
-pub use decode::nearest;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;
 pub use lint::lints;

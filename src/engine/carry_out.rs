@@ -16,9 +16,9 @@ use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
 
 /// Between two tries when the state refuses (a full disk, mostly).
 const TRY_AGAIN: Duration = Duration::from_secs(1);
-/// So many claims share the first commit, and four times as many each later one: the first runs start while others
-/// are being claimed, and a great many need few commits.
-const CLAIMS: usize = 256;
+/// So many claims share the first commit, and four times as many each later one, up to the second figure: runs start
+/// while others are being claimed, and a great many need few commits.
+const CLAIMS: (usize, usize) = (256, 4096);
 
 /// A run that was started and has not ended.
 pub(super) struct InFlight {
@@ -134,12 +134,12 @@ impl Engine {
         let handed_over = self.clock.monotonic();
         // All are handed over before the first answer is awaited.
         let (mut requests, mut wanted) = (requests.as_slice(), wanted);
-        let (mut under_way, mut size) = (Vec::new(), CLAIMS);
+        let (mut under_way, mut size) = (Vec::new(), CLAIMS.0);
         while !requests.is_empty() {
             let (group, later) = requests.split_at(size.min(requests.len()));
             let (of_group, wanted_later) = wanted.split_at(group.len());
             under_way.push((group, of_group, self.store.claim(group.to_vec())));
-            (requests, wanted, size) = (later, wanted_later, 4 * size);
+            (requests, wanted, size) = (later, wanted_later, CLAIMS.1.min(4 * size));
         }
         for (requests, wanted, answer) in under_way {
             let mut answer = answer.await;

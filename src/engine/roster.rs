@@ -10,6 +10,7 @@ use super::runner::Function;
 use super::scheduler::{Effects, Scheduler, Slot, full_name};
 use super::wanted::Pending;
 use crate::settings::TriggerSettings;
+use crate::spelling::did_you_mean;
 use crate::store::runs::{SkipReason, SkippedSpan};
 use crate::store::triggers::{Enrolled, FunctionId, Place, TriggerId};
 
@@ -228,14 +229,4 @@ const fn state(place: &Place, enabled: bool) -> State {
         (true, Some(since)) => State::Paused { since },
         (true, None) => State::Active,
     }
-}
-
-/// The nearest of `names`, as the end of an error message.
-fn did_you_mean<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> String {
-    names
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, _)| *distance <= 3)
-        .min()
-        .map(|(_, name)| format!("; did you mean `{name}`?"))
-        .unwrap_or_default()
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Diagnostic, Severity, nearest};
+use crate::config::{Diagnostic, Severity};
 use crate::db::sqlite::inspect::{Inspector, Table};
 use crate::settings::{
     BatchSettings, MarkSettings, MarkValue, Relation, Settings, SourceSettings, TargetSettings,
 };
+use crate::spelling::nearest;
 
 /// The JSON path of a batch's source.
 const SOURCE: [&str; 3] = ["target", "batch", "source"];
