@@ -5,7 +5,6 @@ use std::mem;
 use std::sync::Arc;
 
 use super::handle::{CommandError, Selection};
-use super::missed::Missed;
 use super::plan::{At, Mark, State};
 use super::runner::Function;
 use super::scheduler::{Effects, Scheduler, Slot, full_name};
@@ -144,7 +143,9 @@ impl Scheduler {
 
     /// Triggers are paused from `now` (unix milliseconds) on. What runs of them goes on, and what is claimed.
     pub(super) fn pause(&mut self, triggers: &[At], now: i64) {
-        triggers.iter().for_each(|at| self.backlogs.give_up(*at));
+        for at in triggers {
+            self.backlogs.give_up(*at);
+        }
         self.plan.pause(&triggers.iter().copied().collect(), now);
     }
 

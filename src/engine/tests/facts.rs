@@ -35,6 +35,8 @@ pub(super) enum Fact {
     Aborted { run: RunId },
     /// A run ended.
     Ended { run: RunId },
+    /// The loop has heard of all ends, and done what follows from them.
+    Rest,
     /// Nothing is left to be done until the next wake-up, order or end.
     Quiet { now: i64 },
 }

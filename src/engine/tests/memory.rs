@@ -152,21 +152,33 @@ impl MemoryStore {
     }
 
     pub(super) fn dismiss(&mut self, triggers: &[TriggerId]) {
-        triggers.iter().for_each(|trigger| self.triggers[place(*trigger)].mark = None);
+        for trigger in triggers {
+            self.triggers[place(*trigger)].mark = None;
+        }
     }
 
     pub(super) fn start_anew(&mut self, triggers: &[TriggerId], now: i64) {
-        triggers.iter().for_each(|trigger| self.triggers[place(*trigger)].mark = Some(now));
+        for trigger in triggers {
+            self.triggers[place(*trigger)].mark = Some(now);
+        }
     }
 
     pub(super) fn pause(&mut self, triggers: &[TriggerId], skipped: &[SkippedSpan], now: i64) {
-        skipped.iter().for_each(|span| self.skip(span, now));
-        triggers.iter().for_each(|trigger| self.triggers[place(*trigger)].paused_since = Some(now));
+        for span in skipped {
+            self.skip(span, now);
+        }
+        for trigger in triggers {
+            self.triggers[place(*trigger)].paused_since = Some(now);
+        }
     }
 
     pub(super) fn resume(&mut self, triggers: &[TriggerId], skipped: &[SkippedSpan], now: i64) {
-        skipped.iter().for_each(|span| self.skip(span, now));
-        triggers.iter().for_each(|trigger| self.triggers[place(*trigger)].paused_since = None);
+        for span in skipped {
+            self.skip(span, now);
+        }
+        for trigger in triggers {
+            self.triggers[place(*trigger)].paused_since = None;
+        }
     }
 
     pub(super) fn claim(&mut self, request: &ClaimRequest) -> Claim {
@@ -376,17 +388,6 @@ impl MemoryStore {
     pub(super) fn claimed_after(&self, trigger: TriggerId, after: i64) -> Vec<i64> {
         let runs = self.triggers[place(trigger)].runs.range((after + 1, 0)..);
         runs.filter(|(_, scheduled)| **scheduled).map(|((fire_time, _), _)| *fire_time).collect()
-    }
-
-    /// A trigger's number; none when it was never enrolled.
-    pub(super) fn trigger(&self, function: &str, trigger: &str) -> Option<TriggerId> {
-        let function = self.function_ids.get(function)?;
-        self.functions[place(*function)].triggers.get(trigger).copied()
-    }
-
-    /// How many runs there are, and how many spans.
-    pub(super) fn len(&self) -> (usize, usize) {
-        (self.runs.len(), self.skipped.len())
     }
 }
 

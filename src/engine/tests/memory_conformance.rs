@@ -262,7 +262,7 @@ fn shown(run: &RunRecord) -> String {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn the_store_in_memory_answers_as_the_one_on_disk(ops in prop::collection::vec(op(), 1..100)) {

@@ -6,4 +6,5 @@ mod memory_conformance;
 mod plan;
 mod regressions;
 mod settings;
+mod simulation;
 mod world;
