@@ -1,5 +1,6 @@
 //! Tests of the rules, without a daemon.
 
+mod callers;
 mod facts;
 mod memory;
 mod memory_conformance;
