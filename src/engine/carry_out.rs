@@ -173,6 +173,12 @@ impl Engine {
             let (trigger, fire_time) = (self.scheduler.full_name(wanted.at), beijing(request.fire_time));
             tracing::warn!(trigger, fire_time, "skipped: the function is still running");
         }
+        if let Claim::Replaces { old, .. } = &claim {
+            // Those that waited never run; those that run have taken their callers with them.
+            for run in old {
+                self.callers.remove(run);
+            }
+        }
         self.scheduler.claimed(wanted, request, claim, effects);
     }
 

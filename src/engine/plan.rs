@@ -106,7 +106,10 @@ impl Plan {
         let planned = Planned { triggers, marks: marks.into(), seed };
         let index = function as usize;
         if index < self.functions.len() {
-            self.queue.retain(|Reverse((_, at))| at.function != function);
+            // A new function has nothing in the queue: a start would walk all of it for each.
+            if !self.functions[index].marks.is_empty() {
+                self.queue.retain(|Reverse((_, at))| at.function != function);
+            }
             self.functions[index] = planned;
         } else {
             self.functions.push(planned);

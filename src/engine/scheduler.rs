@@ -189,7 +189,11 @@ impl Scheduler {
     /// Starts waiting runs for which there is room now, each function in its own order. To be called after ends, and
     /// after answers to claims.
     pub(super) fn start_waiting(&mut self, effects: &mut Effects) {
-        for function in self.waiting.clone() {
+        let mut from = 0;
+        while self.running.len() < self.max_runs
+            && let Some(function) = self.waiting.range(from..).next().copied()
+        {
+            from = function.saturating_add(1);
             while self.running.len() < self.max_runs
                 && let Some(pending) = self.slots[function as usize].next_waiting()
             {
@@ -198,9 +202,6 @@ impl Scheduler {
             }
             if self.slots[function as usize].waiting.is_empty() {
                 self.waiting.remove(&function);
-            }
-            if self.running.len() >= self.max_runs {
-                break;
             }
         }
     }

@@ -5,6 +5,7 @@
 //! reply means durable (`synchronous=FULL`), a failing write undoes only itself, and ten thousand
 //! fires at one instant cost a handful of fsyncs.
 
+mod checkpoint;
 pub(in crate::store) mod claims;
 mod ends;
 pub(in crate::store) mod history;
@@ -66,7 +67,7 @@ impl Store {
         schema::migrate(&mut connection, path)?;
         let epoch = schema::next_epoch(&connection)?;
         triggers::settle_marks(&connection)?;
-        let writer = Writer::start(connection);
+        let writer = Writer::start(connection)?;
         Ok(Self {
             inner: Arc::new(Inner {
                 writer,

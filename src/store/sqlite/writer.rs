@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::StoreError;
+use super::checkpoint::Checkpoint;
 
 /// No more work joins a commit that has this many rows, so that the first of them does not wait for ever.
 const GROUP: usize = 1024;
@@ -28,10 +29,11 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection) -> Self {
+    pub(super) fn start(mut connection: Connection) -> Result<Self, StoreError> {
+        let checkpoint = Checkpoint::take_over(&mut connection)?;
         let (queue, work) = mpsc::channel();
-        let thread = std::thread::spawn(move || run(connection, &work));
-        Self { queue: Some(queue), thread: Some(thread) }
+        let thread = std::thread::spawn(move || run(connection, &checkpoint, &work));
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
     /// Queues `work` on about `rows` rows; its answer goes to `reply` after the commit.
@@ -72,9 +74,13 @@ impl Drop for Writer {
     }
 }
 
-fn run(connection: Connection, work: &mpsc::Receiver<Work>) {
-    while let Ok(first) = work.recv() {
+fn run(connection: Connection, checkpoint: &Checkpoint, work: &mpsc::Receiver<Work>) {
+    let mut next = work.recv().ok();
+    while let Some(first) = next {
         commit_group(&connection, first, work);
+        next = work.try_recv().ok();
+        checkpoint.run(&connection, next.is_none());
+        next = next.or_else(|| work.recv().ok());
     }
     if let Err((_, error)) = connection.close() {
         tracing::error!(%error, "could not close the state database");

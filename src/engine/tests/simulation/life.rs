@@ -184,10 +184,11 @@ impl Life {
         if self.world.process.is_none() {
             return Ok(());
         }
-        let done = self.world.hear().and_then(|()| match self.world.next_wake() {
-            Some(wake) if wake <= self.world.wall => self.world.look(SkipReason::Late),
-            _ => Ok(()),
-        });
+        let mut done = self.world.hear();
+        // Claims that are refused take time, in which more becomes due.
+        while done.is_ok() && self.world.next_wake().is_some_and(|wake| wake <= self.world.wall) {
+            done = self.world.look(SkipReason::Late);
+        }
         self.after(done)?;
         if self.world.process.is_some() {
             let now = self.world.wall;

@@ -62,8 +62,11 @@ struct Trigger {
     again_until: i64,
     /// Of those, the ones that have a run.
     held: BTreeSet<i64>,
-    /// The row of the span before, when no run has come since.
-    newest_span: Option<SkippedSpan>,
+    /// The row of the span before, when no run has come since. More when the clock went back: later ones may be
+    /// forgotten first.
+    spans: Vec<SkippedSpan>,
+    /// Rows of spans before the newest run.
+    passed: Vec<SkippedSpan>,
 }
 
 type Verdict = Result<(), String>;
@@ -280,14 +283,22 @@ impl Model {
             }
             () => {}
         }
-        let Some(run) = run else { return Ok(()) };
+        let serial = reason == Reason::CatchUp || chained.is_some();
+        let Some(run) = run else {
+            if serial {
+                self.chains.insert(id, None);
+            }
+            return Ok(());
+        };
         if trigger.held.contains(&fire_time) {
             return refuse(format!("{at}: it runs a second time"));
         }
         trigger.advance(since, fire_time, 1 + i64::from(missed)).map_err(|what| format!("{at}: {what}"))?;
-        trigger.newest_span = trigger.newest_span.filter(|span| span.last >= fire_time);
+        trigger.passed.extend(trigger.spans.extract_if(.., |before| before.last < fire_time));
+        let enough = trigger.passed.len().saturating_sub(16);
+        trigger.passed.drain(..enough);
         self.fired += 1 + u64::from(missed);
-        if reason == Reason::CatchUp || chained.is_some() {
+        if serial {
             self.chains.insert(id, Some(run));
             self.chained_by.insert(run, id);
         }
@@ -328,17 +339,19 @@ impl Model {
             return refuse(format!("{at}: the reason does not hold"));
         }
         // A row grows only from one span to the next, with nothing of the trigger in between.
-        let grown = trigger.newest_span.filter(|before| row.first < first && before.reason == reason);
-        let expected = grown.map_or(*span, |before| SkippedSpan {
-            first: before.first,
-            count: before.count + count,
-            ..*span
-        });
-        if *row != expected {
-            return refuse(format!("{at}: the row says {row:?}, not {expected:?}"));
+        let grown = |before: &SkippedSpan| {
+            let grown = SkippedSpan { first: before.first, count: before.count + count, ..*span };
+            before.reason == reason && before.last < first && *row == grown
+        };
+        // While fire times come again, a run that lay between may be forgotten, and the mark that knew of it put back.
+        let again = trigger.accounted <= trigger.again_until;
+        let passed = trigger.passed.iter().filter(|_| again);
+        if row != span && !trigger.spans.iter().chain(passed).any(grown) {
+            return refuse(format!("{at}: the row says {row:?}, after {:?}", trigger.spans));
         }
         trigger.advance(first, last, count).map_err(|what| format!("{at}: {what}"))?;
-        trigger.newest_span = Some(*row);
+        trigger.spans.retain(|before| before.last >= first);
+        trigger.spans.push(*row);
         self.skipped += count.unsigned_abs();
         Ok(())
     }
@@ -368,7 +381,8 @@ impl Trigger {
             next: None,
             again_until: i64::MIN,
             held: BTreeSet::new(),
-            newest_span: None,
+            spans: Vec::new(),
+            passed: Vec::new(),
         }
     }
 
