@@ -17,7 +17,6 @@ pub(crate) const HEADING: &str = "\nlag: every second, no-op; ours claims and re
     who       triggers     fires    missed   lag ms p50      p99      max   commit ms p50      p99   less commit p99   CPU %";
 
 /// What the fires have left behind.
-#[derive(Default)]
 struct Tally {
     /// Start minus fire time, microseconds.
     lags: Mutex<Vec<u32>>,
@@ -27,6 +26,17 @@ struct Tally {
 }
 
 impl Tally {
+    /// With room for all that comes, so that its growth is not measured.
+    fn new(triggers: usize) -> Self {
+        let room = triggers * (usize::try_from(seconds()).unwrap() + 60);
+        Self {
+            lags: Mutex::new(Vec::with_capacity(room)),
+            fires: AtomicU32::new(0),
+            first: AtomicI64::new(0),
+            last: AtomicI64::new(0),
+        }
+    }
+
     fn fired(&self, fire_time: i64, lag_us: i64) {
         self.lags.lock().unwrap().push(u32::try_from(lag_us.max(0)).unwrap_or(u32::MAX));
         self.fires.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +53,7 @@ impl Tally {
 
 pub(crate) fn ours(triggers: usize) {
     let folder = tempfile::tempdir().unwrap();
-    let tally = Arc::new(Tally::default());
+    let tally = Arc::new(Tally::new(triggers));
     let (seen, clock) = (Arc::clone(&tally), Clock::system());
     let inline = Inline::new(move |fire| {
         let lag = clock.now() - fire.fire_time;
@@ -81,7 +91,7 @@ pub(crate) fn ours(triggers: usize) {
 }
 
 pub(crate) fn rival(triggers: usize) {
-    let tally = Arc::new(Tally::default());
+    let tally = Arc::new(Tally::new(triggers));
     let (seen, clock) = (Arc::clone(&tally), Clock::system());
     let runtime = ours::runtime();
     // It does not say for which second it fires: a fire counts for the second in which it comes, which flatters it.

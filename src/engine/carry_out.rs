@@ -18,7 +18,7 @@ use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// So many claims share the first commit, and four times as many each later one, up to the second figure: runs start
 /// while others are being claimed, and a great many need few commits.
-const CLAIMS: (usize, usize) = (256, 4096);
+const CLAIMS: (usize, usize) = (256, 2048);
 
 /// A run that was started and has not ended.
 pub(super) struct InFlight {
@@ -129,17 +129,17 @@ impl Engine {
     /// Claims all of `wanted` and starts what may start. While the state refuses, tries again: fire times
     /// that are not claimed would be lost from the account.
     async fn claim(&mut self, wanted: &[Wanted], effects: &mut Effects) {
-        let now = self.clock.now().timestamp_millis();
-        let requests = self.scheduler.requests(wanted, now, uuid::Uuid::new_v4);
         let handed_over = self.clock.monotonic();
         // All are handed over before the first answer is awaited.
-        let (mut requests, mut wanted) = (requests.as_slice(), wanted);
-        let (mut under_way, mut size) = (Vec::new(), CLAIMS.0);
-        while !requests.is_empty() {
-            let (group, later) = requests.split_at(size.min(requests.len()));
-            let (of_group, wanted_later) = wanted.split_at(group.len());
-            under_way.push((group, of_group, self.store.claim(group.to_vec())));
-            (requests, wanted, size) = (later, wanted_later, CLAIMS.1.min(4 * size));
+        let (mut under_way, mut done, mut size) = (Vec::new(), 0, CLAIMS.0);
+        while done < wanted.len() {
+            let group = &wanted[done..wanted.len().min(done + size)];
+            let now = self.clock.now().timestamp_millis();
+            let requests = self.scheduler.requests(group, done, now, uuid::Uuid::new_v4);
+            let answer = self.store.claim(requests.clone());
+            under_way.push((requests, group, answer));
+            done += group.len();
+            size = CLAIMS.1.min(4 * size);
         }
         for (requests, wanted, answer) in under_way {
             let mut answer = answer.await;
@@ -148,10 +148,10 @@ impl Engine {
                 if self.pause_for(TRY_AGAIN).await {
                     return;
                 }
-                answer = self.store.claim(requests.to_vec()).await;
+                answer = self.store.claim(requests.clone()).await;
             }
             self.claimed_in = Some(self.clock.monotonic().saturating_sub(handed_over));
-            for ((wanted, request), claim) in wanted.iter().zip(requests).zip(answer.into_iter().flatten()) {
+            for ((wanted, request), claim) in wanted.iter().zip(&requests).zip(answer.into_iter().flatten()) {
                 self.claimed(wanted, request, claim, effects);
             }
             for pending in std::mem::take(&mut effects.start) {

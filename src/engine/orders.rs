@@ -71,7 +71,7 @@ impl Engine {
             missed: 0,
             of_backlog: false,
         };
-        let requests = self.scheduler.requests(&[wanted], now.timestamp_millis(), uuid::Uuid::new_v4);
+        let requests = self.scheduler.requests(&[wanted], 0, now.timestamp_millis(), uuid::Uuid::new_v4);
         let claim = self.store.claim(requests.clone()).await?.pop();
         let (Some(request), Some(claim)) = (requests.first(), claim) else {
             return Err(CommandError::Stopped);

@@ -122,10 +122,12 @@ impl Scheduler {
         }
     }
 
-    /// A request for each of `wanted`, all to be claimed before anything else is. `request_id` makes ids.
+    /// A request for each of `wanted`. So many others, which may take the room there is, are being claimed `before`;
+    /// `request_id` makes ids.
     pub(super) fn requests(
         &self,
         wanted: &[Wanted],
+        before: usize,
         now: i64,
         mut request_id: impl FnMut() -> uuid::Uuid,
     ) -> Vec<ClaimRequest> {
@@ -142,7 +144,7 @@ impl Scheduler {
                 attempt: wanted.attempt,
                 missed: wanted.missed,
                 overlap: wanted.overlap(&slot.function),
-                room: index < room,
+                room: before + index < room,
                 now,
             }
         };

@@ -199,7 +199,8 @@ impl Store {
         requests: Vec<ClaimRequest>,
     ) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send + use<> {
         let epoch = self.epoch();
-        self.write_group(requests.len(), move |connection| {
+        // Runs wait for their claims: a few hundred do not wait for what else is to be written.
+        self.write_group(4 * requests.len(), move |connection| {
             sqlite::claims::claim_all(connection, epoch, &requests)
         })
     }

@@ -213,7 +213,7 @@ impl World {
 
     fn claim(&mut self, wanted: &[Wanted], effects: &mut Effects) -> Result<(), Killed> {
         let (now, mut requests) = (self.wall, self.requests);
-        let made = self.scheduler().requests(wanted, now, || {
+        let made = self.scheduler().requests(wanted, 0, now, || {
             requests += 1;
             Uuid::from_u128(requests)
         });
@@ -299,7 +299,7 @@ impl World {
         let wanted = Wanted { at, fire_time, since: fire_time, reason, attempt, missed, of_backlog };
         self.requests += 1;
         let id = Uuid::from_u128(self.requests);
-        let request = self.scheduler().requests(&[wanted], now, || id)[0];
+        let request = self.scheduler().requests(&[wanted], 0, now, || id)[0];
         self.step()?;
         let answer = self.store.claim(&request);
         self.stepped();
