@@ -10,9 +10,9 @@ use crate::server::wire::{Changed, Which};
 
 /// Keep triggers from firing until `resume`
 ///
-/// The running daemon is told, and remembers it over restarts. What falls due while a trigger is paused is
-/// skipped and recorded with the reason `paused`; it is never caught up. Runs in flight go on, and `gulou
-/// fire` works.
+/// The running daemon is told, and remembers it over restarts. What waits to be caught up, and what falls due
+/// while a trigger is paused, is skipped and recorded with the reason `paused`. Runs in flight go on, and
+/// `gulou fire` works.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   gulou pause --config config.example.json mass-mail

@@ -229,8 +229,8 @@ impl Handle {
         self.ask(Order::Triggers).await
     }
 
-    /// Pauses triggers, durably; answers the full names of those that were not paused yet. What falls due
-    /// while a trigger is paused is skipped, never caught up.
+    /// Pauses triggers, durably; answers the full names of those that were not paused yet. What waits to be caught
+    /// up of them, and what falls due while they are paused, is skipped; what is claimed already still runs.
     pub async fn pause(&self, which: Selection) -> Result<Vec<String>, CommandError> {
         self.ask(|reply| Order::Pause(which, reply)).await?
     }

@@ -1,8 +1,9 @@
 //! The scheduler: what is due, who may run, and what became of it.
 //!
-//! `plan` is pure: now and marks go in, due fires and the next wake come out. `wake` sleeps until an
-//! instant on the wall clock and is told when the clock is set. [`Engine`] (in `engine_loop`) is the
-//! one owner of the running state; runs are tasks that send it one message when they end.
+//! The rules have no I/O: `plan` (with `missed`) says when triggers fire, `scheduler` (with `backlog` and `roster`) who
+//! runs and who waits. [`Engine`] (in `engine_loop`) is the one owner of the running state: it sleeps in `wake` until an
+//! instant on the wall clock and is told when the clock is set, does what the rules say in `carry_out`, and what it is
+//! asked through a [`Handle`] in `orders` and `report`. Runs are tasks that send it one message when they end;
 //! `dispatch` alone joins a fire, its run and the store. Nothing here knows of files or the CLI.
 
 mod backlog;

@@ -19,8 +19,6 @@ pub(super) fn configure(connection: &Connection) -> Result<(), StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     // What a savepoint may have to undo is kept in memory; a file for it would be written at each claim.
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // KiB: what a hundred thousand claims and ends touch, so that no page is read again within a second.
-    connection.pragma_update(None, "cache_size", -24_000)?;
     connection.busy_timeout(std::time::Duration::from_secs(10))?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(())
