@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use crate::settings::FunctionSettings;
 
-/// The folder of packages, in which only [`INSTALLED`] is looked at: it may have a hundred thousand files.
+/// The folder of packages, in which only what an install writes at its top is looked at: it may have a hundred thousand files.
 pub const MODULES: &str = "node_modules";
 
 /// What npm, pnpm and both Yarns write into `node_modules` with each install.

@@ -35,7 +35,7 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         Ok(loaded) => {
             loaded.warnings.iter().for_each(|found| described(found, text));
             for function in &loaded.settings.functions {
-                for trigger in &function.triggers {
+                for trigger in function.triggers.iter() {
                     lints(function, trigger, now);
                 }
             }
