@@ -141,12 +141,13 @@ impl Engine {
             done += group.len();
             size = CLAIMS.1.min(4 * size);
         }
-        for (requests, wanted, answer) in under_way {
+        'groups: for (requests, wanted, answer) in under_way {
             let mut answer = answer.await;
             while let Err(error) = answer {
                 tracing::error!(%error, fires = requests.len(), "could not claim fires, trying again");
                 if self.pause_for(TRY_AGAIN).await {
-                    return;
+                    // Others may have been taken: those run.
+                    continue 'groups;
                 }
                 answer = self.store.claim(requests.clone()).await;
             }

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
@@ -12,6 +13,8 @@ use rusqlite::Connection;
 const DUE: i32 = 1000;
 /// So many are moved even if others wait.
 const OVERDUE: i32 = 16_000;
+/// The writer has nothing to do when nobody has come for so long; between two of a thousand claims it has.
+pub(super) const REST: Duration = Duration::from_millis(20);
 
 /// Knows how long the log is.
 #[derive(Debug)]
@@ -31,11 +34,18 @@ impl Checkpoint {
         Ok(Self { pages })
     }
 
-    /// To be called between commits; `idle`: nobody waits.
-    pub(super) fn run(&self, connection: &Connection, idle: bool) {
-        if self.pages.load(Ordering::Relaxed) < if idle { DUE } else { OVERDUE } {
-            return;
-        }
+    /// To be run as soon as the writer has nothing to do.
+    pub(super) fn is_due(&self) -> bool {
+        self.pages.load(Ordering::Relaxed) >= DUE
+    }
+
+    /// To be run at once.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.pages.load(Ordering::Relaxed) >= OVERDUE
+    }
+
+    /// To be called between commits.
+    pub(super) fn run(&self, connection: &Connection) {
         // Readers may hold some pages back; they are tried again after the next commit.
         self.pages.store(0, Ordering::Relaxed);
         if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {

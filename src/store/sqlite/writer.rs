@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::StoreError;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, REST};
 
 /// No more work joins a commit that has this many rows, so that the first of them does not wait for ever.
 const GROUP: usize = 1024;
@@ -78,8 +78,10 @@ fn run(connection: Connection, checkpoint: &Checkpoint, work: &mpsc::Receiver<Wo
     let mut next = work.recv().ok();
     while let Some(first) = next {
         commit_group(&connection, first, work);
-        next = work.try_recv().ok();
-        checkpoint.run(&connection, next.is_none());
+        next = if checkpoint.is_due() { work.recv_timeout(REST).ok() } else { work.recv().ok() };
+        if checkpoint.is_overdue() || (next.is_none() && checkpoint.is_due()) {
+            checkpoint.run(&connection);
+        }
         next = next.or_else(|| work.recv().ok());
     }
     if let Err((_, error)) = connection.close() {
