@@ -84,11 +84,7 @@ impl Store {
         skipped: Vec<SkippedSpan>,
         now: i64,
     ) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            skipped.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))?;
-            sqlite::triggers::set_paused(connection, &triggers, Some(now))
-        })
-        .await
+        self.set_paused(triggers, Some(now), skipped, now).await
     }
 
     /// Triggers go on. What fell due meanwhile is recorded as skipped in the same commit.
@@ -98,9 +94,19 @@ impl Store {
         skipped: Vec<SkippedSpan>,
         now: i64,
     ) -> Result<(), StoreError> {
+        self.set_paused(triggers, None, skipped, now).await
+    }
+
+    async fn set_paused(
+        &self,
+        triggers: Vec<TriggerId>,
+        since: Option<i64>,
+        skipped: Vec<SkippedSpan>,
+        now: i64,
+    ) -> Result<(), StoreError> {
         self.write(move |connection| {
             skipped.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))?;
-            sqlite::triggers::set_paused(connection, &triggers, None)
+            sqlite::triggers::set_paused(connection, &triggers, since)
         })
         .await
     }

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::settings::trigger;
 use crate::engine::missed::Missed;
 use crate::engine::plan::{At, Due, Mark, Plan, State};
 use crate::schedule::Schedule;
-use crate::settings::{FireRules, Misfire, TriggerSettings};
+use crate::settings::{Misfire, TriggerSettings};
 use crate::store::runs::SkipReason;
 
 /// 2026-01-01T00:00:00 in Beijing.
@@ -17,19 +18,9 @@ const START: i64 = 1_767_196_800;
 const AT: At = At { function: 0, trigger: 0 };
 
 fn settings(expression: &str, misfire: Misfire, jitter: Duration) -> TriggerSettings {
-    TriggerSettings {
-        name: "t".into(),
-        schedule: Schedule::parse(expression, "Asia/Shanghai").unwrap(),
-        expression: expression.into(),
-        argument: "".into(),
-        enabled: true,
-        rules: Arc::new(FireRules {
-            misfire,
-            start_within: Duration::from_secs(60),
-            jitter,
-            catch_up: Duration::from_secs(3600),
-        }),
-    }
+    let mut settings = trigger("t", expression, misfire);
+    Arc::make_mut(&mut settings.rules).jitter = jitter;
+    settings
 }
 
 fn plan_of(settings: TriggerSettings) -> Plan {
