@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 use self::ends::Ends;
 use self::lock::StateLock;
 pub use self::reader::Reader;
-use self::writer::Writer;
+use self::writer::{Turn, Writer};
 use super::StoreError;
 
 /// The daemon's handle on the state. Clones share one writer; the last one to go closes the file.
@@ -97,7 +97,7 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.write_group(1, work).await
+        self.submit(1, Turn::InOrder, work).await
     }
 
     /// The same for work on `rows` rows, which is handed over at once, not when the answer is awaited.
@@ -110,8 +110,21 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
+        self.submit(rows, Turn::InOrder, work)
+    }
+
+    fn submit<T, F>(
+        &self,
+        rows: usize,
+        turn: Turn,
+        work: F,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
         let (sender, receiver) = oneshot::channel();
-        let submitted = self.inner.writer.submit(rows, work, sender);
+        let submitted = self.inner.writer.submit(rows, turn, work, sender);
         async move {
             submitted?;
             receiver.await.map_err(|_| StoreError::Closed)?

@@ -1,7 +1,9 @@
 //! The writer thread: takes work from a queue, commits for many at once.
 
+use std::collections::VecDeque;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -12,8 +14,18 @@ use super::checkpoint::{Checkpoint, REST};
 /// No more work joins a commit that has this many rows, so that the first of them does not wait for ever.
 const GROUP: usize = 1024;
 
+/// Which work goes first when several wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// In the order of its coming.
+    InOrder,
+    /// When nothing else waits.
+    Last,
+}
+
 struct Work {
     rows: usize,
+    turn: Turn,
     run: Run,
 }
 
@@ -32,7 +44,7 @@ impl Writer {
     pub(super) fn start(mut connection: Connection) -> Result<Self, StoreError> {
         let checkpoint = Checkpoint::take_over(&mut connection)?;
         let (queue, work) = mpsc::channel();
-        let thread = std::thread::spawn(move || run(connection, &checkpoint, &work));
+        let thread = std::thread::spawn(move || run(connection, &checkpoint, work));
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -40,6 +52,7 @@ impl Writer {
     pub(super) fn submit<T, F>(
         &self,
         rows: usize,
+        turn: Turn,
         work: F,
         reply: oneshot::Sender<Result<T, StoreError>>,
     ) -> Result<(), StoreError>
@@ -59,7 +72,7 @@ impl Writer {
             })
         });
         let queue = self.queue.as_ref().ok_or(StoreError::Closed)?;
-        queue.send(Work { rows, run }).map_err(|_| StoreError::Closed)
+        queue.send(Work { rows, turn, run }).map_err(|_| StoreError::Closed)
     }
 }
 
@@ -74,22 +87,59 @@ impl Drop for Writer {
     }
 }
 
-fn run(connection: Connection, checkpoint: &Checkpoint, work: &mpsc::Receiver<Work>) {
-    let mut next = work.recv().ok();
+fn run(connection: Connection, checkpoint: &Checkpoint, work: mpsc::Receiver<Work>) {
+    let mut queue = Queue { incoming: work, in_order: VecDeque::new(), last: VecDeque::new() };
+    let mut next = queue.wait(None);
     while let Some(first) = next {
-        commit_group(&connection, first, work);
-        next = if checkpoint.is_due() { work.recv_timeout(REST).ok() } else { work.recv().ok() };
+        commit_group(&connection, first, &mut queue);
+        next = if checkpoint.is_due() { queue.wait(Some(REST)) } else { queue.wait(None) };
         if checkpoint.is_overdue() || (next.is_none() && checkpoint.is_due()) {
             checkpoint.run(&connection);
         }
-        next = next.or_else(|| work.recv().ok());
+        next = next.or_else(|| queue.wait(None));
     }
     if let Err((_, error)) = connection.close() {
         tracing::error!(%error, "could not close the state database");
     }
 }
 
-fn commit_group(connection: &Connection, first: Work, queue: &mpsc::Receiver<Work>) {
+/// What waits for the writer.
+struct Queue {
+    incoming: mpsc::Receiver<Work>,
+    in_order: VecDeque<Work>,
+    last: VecDeque<Work>,
+}
+
+impl Queue {
+    /// The next work, if any waits.
+    fn next(&mut self) -> Option<Work> {
+        while let Ok(work) = self.incoming.try_recv() {
+            self.sort(work);
+        }
+        self.in_order.pop_front().or_else(|| self.last.pop_front())
+    }
+
+    /// The next work; none when nobody can bring any more, or within `patience`.
+    fn wait(&mut self, patience: Option<Duration>) -> Option<Work> {
+        self.next().or_else(|| {
+            let work = match patience {
+                Some(patience) => self.incoming.recv_timeout(patience).ok()?,
+                None => self.incoming.recv().ok()?,
+            };
+            self.sort(work);
+            self.next()
+        })
+    }
+
+    fn sort(&mut self, work: Work) {
+        match work.turn {
+            Turn::InOrder => self.in_order.push_back(work),
+            Turn::Last => self.last.push_back(work),
+        }
+    }
+}
+
+fn commit_group(connection: &Connection, first: Work, queue: &mut Queue) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         (first.run)(None)(Err(&error));
         return;
@@ -97,7 +147,7 @@ fn commit_group(connection: &Connection, first: Work, queue: &mpsc::Receiver<Wor
     let mut rows = first.rows;
     let mut answers = vec![(first.run)(Some(connection))];
     while rows < GROUP {
-        let Ok(next) = queue.try_recv() else { break };
+        let Some(next) = queue.next() else { break };
         rows += next.rows;
         answers.push((next.run)(Some(connection)));
     }
