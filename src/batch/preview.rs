@@ -61,39 +61,96 @@ fn look<A: Deliver>(
     preview: &mut Preview,
 ) -> Result<(), BatchError> {
     let exists = database.path.try_exists().unwrap_or(false);
-    let connection = if exists {
-        sqlite::open_read_only(&database.path)
-            .map_err(|source| crate::db::DbError::Sqlite { path: database.path.clone(), source })?
-    } else {
+    if !exists {
         preview.lines.push(format!(
             "database {} does not exist yet; the first fire makes it",
             database.path.display()
         ));
-        sqlite::in_memory(database)?
-    };
+    }
     preview.data["database_exists"] = exists.into();
-    let look = Look::new(settings, connection, &database.path)?;
-    let moment =
-        Moment { fire_time: occasion.fire.fire_time, now: occasion.now, timezone: occasion.timezone };
-    let holdings = match state {
-        Some(state) => {
-            state.holdings(&settings.id, settings.mark.is_some(), occasion.now.timestamp_millis())?
-        }
-        None => Holdings::default(),
-    };
+    let sight = Sight::open(settings, database, state, occasion)?;
     match &settings.action {
         ActionSettings::Mail(_) => {
-            let rows = Rows { settings, look: &look, holdings: &holdings, moment };
-            rows.preview(action, occasion.interval, preview)
+            Rows { settings, sight: &sight }.preview(action, occasion.interval, preview)
         }
         ActionSettings::Digest { max_rows, .. } => {
-            let rows = look.all(*max_rows, &moment)?;
-            let rows = rows
-                .into_iter()
-                .filter(|(key, _)| key.as_ref().is_none_or(|key| !holdings.keys.contains(&key.encode())));
-            digest(action, &moment, &rows.map(|(_, row)| row).collect::<Vec<_>>(), preview);
+            digest(action, &sight.moment, &sight.all(*max_rows)?, preview);
             Ok(())
         }
+    }
+}
+
+/// What can be seen of a batch without changing a byte.
+pub(super) struct Sight {
+    pub(super) look: Look,
+    pub(super) holdings: Holdings,
+    pub(super) moment: Moment,
+}
+
+impl Sight {
+    /// A database that does not exist is made in memory, if its settings say how.
+    pub(super) fn open(
+        settings: &BatchSettings,
+        database: &DatabaseSettings,
+        state: Option<&Reader>,
+        occasion: Occasion<'_>,
+    ) -> Result<Self, BatchError> {
+        let connection = if database.path.try_exists().unwrap_or(false) {
+            sqlite::open_read_only(&database.path)
+                .map_err(|source| crate::db::DbError::Sqlite { path: database.path.clone(), source })?
+        } else {
+            sqlite::in_memory(database)?
+        };
+        let look = Look::new(settings, connection, &database.path)?;
+        let moment =
+            Moment { fire_time: occasion.fire.fire_time, now: occasion.now, timezone: occasion.timezone };
+        let holdings = match state {
+            Some(state) => {
+                state.holdings(&settings.id, settings.mark.is_some(), occasion.now.timestamp_millis())?
+            }
+            None => Holdings::default(),
+        };
+        Ok(Self { look, holdings, moment })
+    }
+
+    /// The row that would be delivered first.
+    pub(super) fn first(&self) -> Result<Option<(Key, Row)>, BatchError> {
+        let due: Vec<Key> = self.holdings.due.iter().take(GROUP).filter_map(|key| Key::decode(key)).collect();
+        let rows = self.look.again(&due, &self.moment)?;
+        if let Some(found) = due.into_iter().zip(rows).find_map(|(key, row)| Some((key, row?))) {
+            return Ok(Some(found));
+        }
+        let held: HashSet<&str> = self.holdings.keys.iter().map(String::as_str).collect();
+        let cursor = self.holdings.sweep.cursor.as_deref().and_then(Key::decode);
+        let spans = match cursor {
+            Some(cursor) => vec![
+                Span { after: Some(cursor.clone()), until: None },
+                Span { after: None, until: Some(cursor) },
+            ],
+            None => vec![Span::default()],
+        };
+        for mut span in spans {
+            loop {
+                let page = self.look.page(&span, GROUP, &self.moment)?;
+                span.after = page.rows.last().map(|row| row.key.clone()).or(span.after);
+                let free = page.rows.into_iter().find(|row| !held.contains(row.key.encode().as_str()));
+                if let Some(free) = free {
+                    return Ok(Some((free.key, free.row)));
+                }
+                if !page.more {
+                    break;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// All rows of a digest that the ledger does not hold.
+    pub(super) fn all(&self, max_rows: u32) -> Result<Vec<Row>, BatchError> {
+        let rows = self.look.all(max_rows, &self.moment)?.into_iter();
+        let free = rows
+            .filter(|(key, _)| key.as_ref().is_none_or(|key| !self.holdings.keys.contains(&key.encode())));
+        Ok(free.map(|(_, row)| row).collect())
     }
 }
 
@@ -129,9 +186,7 @@ fn show<A: Deliver>(action: &A, rendered: Result<A::Rendered, Outcome>, preview:
 /// The rows of a batch that delivers each on its own.
 struct Rows<'a> {
     settings: &'a BatchSettings,
-    look: &'a Look,
-    holdings: &'a Holdings,
-    moment: Moment,
+    sight: &'a Sight,
 }
 
 impl Rows<'_> {
@@ -142,7 +197,7 @@ impl Rows<'_> {
         preview: &mut Preview,
     ) -> Result<(), BatchError> {
         let passed_over = self.passed_over()?;
-        let deliverable = self.look.count(&self.moment)?.saturating_sub(passed_over);
+        let deliverable = self.sight.look.count(&self.sight.moment)?.saturating_sub(passed_over);
         let page = u64::from(self.settings.source.page);
         let pages = deliverable.div_ceil(page);
         let fires = match self.settings.pages {
@@ -153,7 +208,7 @@ impl Rows<'_> {
         let data = json!({
             "deliverable": deliverable,
             "passed_over": passed_over,
-            "retries_due": self.holdings.due.len(),
+            "retries_due": self.sight.holdings.due.len(),
             "pages": pages,
             "fires": fires,
             "estimated_seconds": estimate.map(|estimate| estimate.as_secs()),
@@ -176,10 +231,10 @@ impl Rows<'_> {
         if let Some(estimate) = estimate {
             preview.lines.push(format!("about {}", in_words(estimate)));
         }
-        match self.first()? {
+        match self.sight.first()? {
             None => preview.lines.push("nothing would be sent".to_owned()),
-            Some(row) => {
-                let Moment { fire_time, now, .. } = self.moment;
+            Some((_, row)) => {
+                let Moment { fire_time, now, .. } = self.sight.moment;
                 let delivery = Delivery { row: &row, reservation: "preview", fire_time, now };
                 show(action, action.render(&delivery), preview);
             }
@@ -190,42 +245,11 @@ impl Rows<'_> {
     /// Rows that match and that the ledger holds back.
     fn passed_over(&self) -> Result<u64, BatchError> {
         let mut count = 0;
-        for group in self.holdings.keys.chunks(GROUP) {
+        for group in self.sight.holdings.keys.chunks(GROUP) {
             let keys: Vec<Key> = group.iter().filter_map(|key| Key::decode(key)).collect();
-            count += self.look.again(&keys, &self.moment)?.iter().flatten().count() as u64;
+            count += self.sight.look.again(&keys, &self.sight.moment)?.iter().flatten().count() as u64;
         }
         Ok(count)
-    }
-
-    /// The row that would be delivered first.
-    fn first(&self) -> Result<Option<Row>, BatchError> {
-        let due: Vec<Key> = self.holdings.due.iter().take(GROUP).filter_map(|key| Key::decode(key)).collect();
-        if let Some(row) = self.look.again(&due, &self.moment)?.into_iter().flatten().next() {
-            return Ok(Some(row));
-        }
-        let held: HashSet<&str> = self.holdings.keys.iter().map(String::as_str).collect();
-        let cursor = self.holdings.sweep.cursor.as_deref().and_then(Key::decode);
-        let spans = match cursor {
-            Some(cursor) => vec![
-                Span { after: Some(cursor.clone()), until: None },
-                Span { after: None, until: Some(cursor) },
-            ],
-            None => vec![Span::default()],
-        };
-        for mut span in spans {
-            loop {
-                let page = self.look.page(&span, GROUP, &self.moment)?;
-                span.after = page.rows.last().map(|row| row.key.clone()).or(span.after);
-                let free = page.rows.into_iter().find(|row| !held.contains(row.key.encode().as_str()));
-                if free.is_some() || !page.more {
-                    if free.is_some() {
-                        return Ok(free.map(|row| row.row));
-                    }
-                    break;
-                }
-            }
-        }
-        Ok(None)
     }
 }
 

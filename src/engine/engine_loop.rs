@@ -1,11 +1,12 @@
 //! The loop: one owner of what runs and what waits.
 //!
-//! It sleeps until the earliest fire, the end of a run, an order, or the drain; nothing is polled. What is to be done
+//! It sleeps until the earliest fire or due retry, the end of a run, an order, or the drain; nothing is polled. What is to be done
 //! the scheduler says; how it is done is in `carry_out` and `orders`.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::carry_out::InFlight;
 use super::handle::{FolderProblem, Handle, Order};
+use super::lane::End;
 use super::orders::Caller;
 use super::plan::millis;
 use super::scheduler::{Effects, Scheduler};
@@ -50,7 +52,9 @@ pub struct Engine {
     pub(super) in_flight: HashMap<RunId, InFlight>,
     /// Who waits for the end of a manual run.
     pub(super) callers: HashMap<RunId, Caller>,
-    pub(super) report: mpsc::UnboundedSender<RunId>,
+    pub(super) report: mpsc::UnboundedSender<End>,
+    /// Numbers looks at retry lanes.
+    pub(super) looks: Arc<AtomicU64>,
     pub(super) drain: CancellationToken,
     /// Ends the drain at once. Each run has a token of its own: see `in_flight`.
     pub(super) abort: CancellationToken,
@@ -59,7 +63,7 @@ pub struct Engine {
     pub(super) reloaded_at: Option<DateTime<Utc>>,
     pub(super) claimed_in: Option<Duration>,
     limits: Limits,
-    ended: mpsc::UnboundedReceiver<RunId>,
+    ended: mpsc::UnboundedReceiver<End>,
     orders: mpsc::Receiver<Order>,
     ended_since_prune: u32,
 }
@@ -88,6 +92,7 @@ impl Engine {
             in_flight: HashMap::new(),
             callers: HashMap::new(),
             report,
+            looks: Arc::default(),
             drain,
             abort,
             started_at,
@@ -111,7 +116,7 @@ impl Engine {
         let mut ends = Vec::new();
         while !self.drain.is_cancelled() {
             self.prune();
-            let next = self.scheduler.plan.next().map(|(due, _)| due);
+            let next = self.scheduler.next_wake();
             tokio::select! {
                 biased;
                 () = self.drain.cancelled() => {}
@@ -155,11 +160,12 @@ impl Engine {
         }
     }
 
-    async fn runs_ended(&mut self, runs: &mut Vec<RunId>) {
+    async fn runs_ended(&mut self, ends: &mut Vec<End>) {
         let mut effects = Effects::default();
-        for run in runs.drain(..) {
-            self.in_flight.remove(&run);
-            self.scheduler.ended(run, &mut effects);
+        let now = self.clock.now().timestamp_millis();
+        for end in ends.drain(..) {
+            self.in_flight.remove(&end.run);
+            self.scheduler.ended(end, now, &mut effects);
             self.ended_since_prune = self.ended_since_prune.saturating_add(1);
         }
         self.scheduler.start_waiting(&mut effects);
@@ -194,7 +200,7 @@ impl Engine {
         let mut aborted = 0;
         while !self.in_flight.is_empty() {
             tokio::select! {
-                Some(run) = self.ended.recv() => { self.in_flight.remove(&run); }
+                Some(end) = self.ended.recv() => { self.in_flight.remove(&end.run); }
                 () = &mut timeout, if aborted == 0 => {
                     aborted = self.in_flight.len();
                     tracing::warn!(running = aborted, "the drain takes too long, stopping what still runs");

@@ -7,7 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
+use super::batches::Keeper;
 use super::runner::Function;
+use crate::batch::BatchError;
 use crate::run::{Outcome, Output};
 use crate::store::StoreError;
 use crate::store::runs::RunId;
@@ -29,6 +31,9 @@ pub(super) enum Order {
     Pause(Selection, Reply<Vec<String>>),
     Resume(Selection, Reply<Vec<String>>),
     Fire(ManualFire, Reply<Fired>),
+    Batches(oneshot::Sender<Vec<(String, String)>>),
+    Keeper(String, oneshot::Sender<Keeper>),
+    WakeLane(String),
     Apply(Changes, Reply<()>),
 }
 
@@ -65,6 +70,9 @@ pub enum CommandError {
     /// The state refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A batch could not do it.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
 }
 
 /// Which triggers an order is about.
@@ -251,7 +259,15 @@ impl Handle {
         self.ask(|reply| Order::Apply(changes, reply)).await?
     }
 
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, CommandError> {
+    /// Without an answer.
+    pub(super) async fn tell(&self, order: Order) -> Result<(), CommandError> {
+        self.orders.send(order).await.map_err(|_| CommandError::Stopped)
+    }
+
+    pub(super) async fn ask<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<T>) -> Order,
+    ) -> Result<T, CommandError> {
         let (sender, receiver) = oneshot::channel();
         self.orders.send(order(sender)).await.map_err(|_| CommandError::Stopped)?;
         receiver.await.map_err(|_| CommandError::Stopped)

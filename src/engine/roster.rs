@@ -82,6 +82,7 @@ impl Scheduler {
         let function = Function { triggers: Arc::default(), ..Function::clone(&slot.function) };
         let moved = self.put(Arc::new(function), &empty, now, effects);
         self.slots[index as usize].gone = true;
+        self.lanes.forget(index);
         moved
     }
 

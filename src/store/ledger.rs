@@ -226,6 +226,13 @@ impl Store {
         self.write(move |connection| sqlite::ledger::begin(connection, epoch, &begin)).await
     }
 
+    /// Opens a run that delivers what waits in the retry lane and nothing else: no fire and no sweep is touched. None: the
+    /// batch never ran.
+    pub async fn begin_lane_run(&self, batch: String) -> Result<Option<Scope>, StoreError> {
+        let epoch = self.epoch();
+        self.write(move |connection| sqlite::ledger_lane::begin(connection, epoch, &batch)).await
+    }
+
     /// Does one step of a run. Answers the positions in `step.reserve` that were refused because the
     /// ledger holds the key already.
     ///
@@ -237,18 +244,17 @@ impl Store {
     }
 
     /// Reserves rows of the retry lane that are due at `now` (unix milliseconds), the longest due
-    /// first, at most `limit`, for run `run` of `scope`.
+    /// first, at most `limit`, for run `run` of `scope`. With `counts` they are rows that its fire has taken.
     pub async fn take_due(
         &self,
         batch: String,
-        scope: ScopeId,
-        run: i64,
+        (scope, run, counts): (ScopeId, i64, bool),
         now: i64,
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
         let epoch = self.epoch();
         self.write(move |connection| {
-            sqlite::ledger::take_due(connection, epoch, &batch, (scope, run), now, limit)
+            sqlite::ledger::take_due(connection, epoch, &batch, (scope, run, counts), now, limit)
         })
         .await
     }

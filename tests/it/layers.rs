@@ -25,7 +25,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("target", &["settings", "run", "clock"]),
     ("batch", &["settings", "run", "clock", "db", "action", "store"]),
     ("engine", &["settings", "spelling", "run", "clock", "schedule", "action", "target", "batch", "store"]),
-    ("server", &["run", "store", "engine"]),
+    ("server", &["run", "spelling", "store", "engine"]),
     (
         "daemon",
         &[

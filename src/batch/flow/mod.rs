@@ -23,7 +23,7 @@ use self::intake::Intake;
 use self::settle::{Lingering, PendingMark, PendingStep, Settled};
 use super::account::{Account, Heading};
 use super::deliver::Deliver;
-use super::job::Job;
+use super::job::{Job, is_lane_run};
 use super::pace::Pacer;
 use super::source::{Marked, Moment, Page};
 use super::ticket::{Lane, Position, Ticket, lane_heading, put_back};
@@ -53,12 +53,21 @@ enum Stop {
     Failed(String),
 }
 
+/// Where rows that were looked up stand among those that are ready.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// They were ready before: whatever is ready by now was reserved after them.
+    Front,
+    /// They are of the retry lane.
+    Back,
+}
+
 /// What a worker reports.
 enum Event {
     /// A page was read, at this monotonic time, and the rows were counted if that was asked for.
     Page(Duration, Result<(Page, Option<u64>), DbError>),
     /// Rows were looked up again, at this monotonic time.
-    Again(Duration, Vec<Ticket>, Result<Vec<Option<Row>>, DbError>),
+    Again(Duration, Place, Vec<Ticket>, Result<Vec<Option<Row>>, DbError>),
     /// Rows of the retry lane were reserved; that many were asked for.
     Lane(usize, Result<Vec<Due>, StoreError>),
     /// A step of the ledger is durable.
@@ -112,6 +121,8 @@ pub(super) struct Flow<'a, A: Deliver> {
     in_ledger: usize,
     /// Reserved rows that are looked up again.
     in_look_up: usize,
+    /// Those of them that were ready: nothing may start before them, since deliveries start in key order.
+    in_second_look: usize,
     marking: bool,
     /// Marks do not work; those to come are left to a later run.
     unmarkable: bool,
@@ -133,7 +144,11 @@ impl<'a, A: Deliver> Flow<'a, A> {
                 Some(rows.saturating_sub(scope.taken))
             }
         };
-        let intake = Intake::new(&scope.sweep, budget, job.page());
+        let intake = if is_lane_run(fire) {
+            Intake::of_lane(job.page())
+        } else {
+            Intake::new(&scope.sweep, budget, job.page())
+        };
         Self {
             started: intake.taken.clone(),
             account: Account { remaining: scope.sweep.remaining, ..Account::default() },
@@ -159,6 +174,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             stepping: false,
             in_ledger: 0,
             in_look_up: 0,
+            in_second_look: 0,
             marking: false,
             unmarkable: false,
         }
@@ -174,7 +190,8 @@ impl<'a, A: Deliver> Flow<'a, A> {
             self.next(wait).await;
             self.report();
         }
-        if self.broken.is_none() {
+        // The fire and the sweep of its scope are not a lane run's own.
+        if self.broken.is_none() && !is_lane_run(self.fire) {
             self.close().await;
         }
         self.end()
@@ -230,7 +247,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
     fn take_in(&mut self, event: Event) {
         match event {
             Event::Page(read_at, page) => self.page_read(read_at, page),
-            Event::Again(read_at, tickets, rows) => self.read_again(read_at, tickets, rows),
+            Event::Again(read_at, place, tickets, rows) => self.read_again(read_at, place, tickets, rows),
             Event::Lane(asked, due) => self.lane_taken(asked, due),
             Event::Step(step, refused) => self.stepped(step, refused),
             Event::Mark(rows, marked) => self.marked(rows, marked),
