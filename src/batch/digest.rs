@@ -43,7 +43,16 @@ pub(super) async fn run<A: Deliver>(
 ) -> Ended {
     let began = job.clock.monotonic();
     let lane_only = is_lane_run(fire);
-    let mut run = Run { job, fire, scope, max_rows, lane_only, account: Account::default(), problem: None };
+    let mut run = Run {
+        job,
+        fire,
+        scope,
+        max_rows,
+        lane_only,
+        account: Account::default(),
+        problem: None,
+        halted: false,
+    };
     let result = run.go(context).await;
     let took = job.clock.monotonic().saturating_sub(began);
     let account = run.account;
@@ -54,7 +63,9 @@ pub(super) async fn run<A: Deliver>(
     };
     let message = account.message(note.as_deref(), took);
     let idle = status == Status::Succeeded && account.selected == 0;
-    let outcome = Outcome { status, message: Some(message), result: Some(account.to_json(took)), idle };
+    let pause = run.halted && job.settings.pause_on_errors.is_some();
+    let result = Some(account.to_json(took));
+    let outcome = Outcome { status, message: Some(message), result, idle, pause };
     Ended { outcome, clean: status == Status::Succeeded }
 }
 
@@ -68,6 +79,8 @@ struct Run<'a, A> {
     account: Account,
     /// Why a mail did not go out.
     problem: Option<String>,
+    /// No mail would go out.
+    halted: bool,
 }
 
 impl<A: Deliver> Run<'_, A> {
@@ -227,6 +240,7 @@ impl<A: Deliver> Run<'_, A> {
         let (run, now) = (self.scope.run, now.timestamp_millis());
         self.job.ledger.step(Step { scope, run, record, fire, now, ..Step::default() }).await?;
         mail.rows.iter().for_each(|_| self.account.enter(heading));
+        self.halted |= matches!(outcome, Delivered::Halt { .. });
         self.problem = match outcome {
             Delivered::Sent { .. } => self.problem.take(),
             Delivered::Failed { reason } | Delivered::Halt { reason } => Some(format!("not sent: {reason}")),

@@ -7,6 +7,7 @@
 //! - `flow` is one run: it alone moves rows from step to step. `digest` is the run of a batch that puts
 //!   all rows into one mail.
 //! - `recover` settles what a crash left, before anything else happens; `discard` does so with what an operator gives up.
+//! - `errors` says when so many rows fail that the batch should stop.
 //! - `ticket` has the rules: what an outcome means for the ledger and for the `account`.
 //! - `deliver` is what an action must be able to do; `preview` renders without delivering,
 //!   `trial` delivers to somebody else.
@@ -46,6 +47,7 @@ mod account;
 mod deliver;
 mod digest;
 mod discard;
+mod errors;
 mod flow;
 mod job;
 mod key;

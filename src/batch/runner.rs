@@ -1,6 +1,7 @@
 //! The batch as the engine sees it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -8,6 +9,7 @@ use tokio::sync::{Mutex, MutexGuard, TryLockError};
 
 use super::deliver::Deliver;
 use super::digest;
+use super::errors::Errors;
 use super::flow::{Ended, Flow};
 use super::job::{Job, is_lane_run};
 use super::ledger::Ledger;
@@ -33,14 +35,17 @@ pub struct Batch<A = MailAction> {
 
 /// Where runs of a batch wait for each other. All versions of a batch (of one id, that is) in one process must share one:
 /// a run that begins would take the reservations of another that is under way for what a crash left.
+///
+/// The number counts runs that stopped because others would fare alike: who waited behind one does not begin.
 #[derive(Clone, Debug, Default)]
-pub struct Line(Arc<Mutex<Turn>>);
+pub struct Line(Arc<Mutex<Turn>>, Arc<AtomicU64>);
 
 /// What passes from run to run.
 #[derive(Debug, Default)]
 pub(super) struct Turn {
     /// Nothing is left in the ledger that must be settled before a run.
     pub(super) clean: bool,
+    errors: Errors,
 }
 
 impl Line {
@@ -94,16 +99,23 @@ impl<A: Deliver> Batch<A> {
     /// The result is the account: `selected`, `sent`, `failed`, `held`, `retrying`, `uncertain`,
     /// `vanished`, `remaining` (null: not counted), and beside it `pages`, `duration_ms` and `rate` (rows a second).
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
+        let before = self.line.1.load(Ordering::SeqCst);
         let mut turn = tokio::select! {
             biased;
             turn = self.line.0.lock() => turn,
             () = context.abort.cancelled() => return Outcome::interrupted("stopped before it began"),
             () = context.drain.cancelled() => return Outcome::interrupted("stopped before it began"),
         };
+        if self.line.1.load(Ordering::SeqCst) != before {
+            return Outcome::interrupted("the run before it stopped, because others would fare alike");
+        }
         let outcome = match self.run_in_turn(fire, context, &mut turn).await {
             Ok(outcome) => outcome,
             Err(error) => Outcome::failed(error.to_string()),
         };
+        if outcome.pause {
+            self.line.1.fetch_add(1, Ordering::SeqCst);
+        }
         if let Some(message) = outcome.message.as_ref().filter(|_| !outcome.idle) {
             context.output.line(Stream::System, message);
         }
@@ -141,7 +153,7 @@ impl<A: Deliver> Batch<A> {
         let Ended { outcome, clean } = match &self.job.settings.action {
             ActionSettings::Mail(_) => {
                 let mut pacer = self.pacer.lock().await;
-                Flow::new(&self.job, fire, context, &mut pacer, scope).run().await
+                Flow::new(&self.job, fire, context, (&mut pacer, &mut turn.errors), scope).run().await
             }
             ActionSettings::Digest { max_rows, .. } => {
                 digest::run(&self.job, fire, context, scope, *max_rows).await

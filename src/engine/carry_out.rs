@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Run;
 use super::engine_loop::{Engine, beijing};
+use super::halt;
 use super::lane::{End, Learned};
 use super::runner::{Function, Runner};
 use super::scheduler::Effects;
@@ -68,11 +69,11 @@ impl Engine {
         }
     }
 
-    async fn record_dropped(&mut self, runs: Vec<RunId>) {
-        for run in runs {
+    async fn record_dropped(&mut self, runs: Vec<(RunId, &'static str)>) {
+        for (run, why) in runs {
             self.callers.remove(&run);
-            let outcome = Outcome::interrupted("its trigger was removed before it could start");
-            tracing::warn!(run, "a waiting run never starts: its trigger was removed");
+            let outcome = Outcome::interrupted(format!("{why} before it could start"));
+            tracing::warn!(run, "a waiting run never starts: {why}");
             let end = Ended { run, outcome, at: self.clock.now().timestamp_millis() };
             if let Err(error) = self.store.finish(end).await {
                 tracing::error!(run, %error, "could not record the end of a waiting run");
@@ -115,11 +116,12 @@ impl Engine {
         self.in_flight.insert(run, in_flight);
         let (event, drain) = (Arc::clone(&self.event), self.drain.clone());
         let (store, clock, report) = (self.store.clone(), self.clock.clone(), self.report.clone());
-        let looks = Arc::clone(&self.looks);
+        let (looks, halts) = (Arc::clone(&self.looks), self.halts.clone());
         tokio::spawn(async move {
             let fire = occurrence.fire(&function, trigger, &event);
             let work = Run { id: run, fire, runner: function.runner.clone(), drain, abort, mirror };
-            let outcome = work.execute(store, clock).await;
+            let halted = |reason| async move { halt::ask(&halts, run, reason).await };
+            let outcome = work.execute(store, clock, halted).await;
             let succeeded = outcome.status == Status::Succeeded;
             let lane = if let Runner::Batch(_) = &function.runner {
                 let order = looks.fetch_add(1, Ordering::Relaxed);

@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::carry_out::InFlight;
+use super::halt::Halt;
 use super::handle::{FolderProblem, Handle, Order};
 use super::lane::End;
 use super::orders::Caller;
@@ -25,6 +26,7 @@ use crate::clock::Clock;
 use crate::settings::{EventSettings, HistorySettings};
 use crate::store::Store;
 use crate::store::runs::{RunId, SkipReason};
+use crate::store::triggers::TriggerId;
 
 /// History is pruned after so many ended runs, or a hundredth of what is kept if that is more; at most twice as many
 /// go at a time.
@@ -53,6 +55,9 @@ pub struct Engine {
     /// Who waits for the end of a manual run.
     pub(super) callers: HashMap<RunId, Caller>,
     pub(super) report: mpsc::UnboundedSender<End>,
+    pub(super) halts: mpsc::UnboundedSender<Halt>,
+    /// Why triggers are paused, where a run has asked for it.
+    pub(super) paused_because: HashMap<TriggerId, String>,
     /// Numbers looks at retry lanes.
     pub(super) looks: Arc<AtomicU64>,
     pub(super) drain: CancellationToken,
@@ -64,6 +69,7 @@ pub struct Engine {
     pub(super) claimed_in: Option<Duration>,
     limits: Limits,
     ended: mpsc::UnboundedReceiver<End>,
+    halted: mpsc::UnboundedReceiver<Halt>,
     orders: mpsc::Receiver<Order>,
     ended_since_prune: u32,
 }
@@ -82,6 +88,7 @@ impl Engine {
         abort: CancellationToken,
     ) -> (Self, Handle) {
         let (report, ended) = mpsc::unbounded_channel();
+        let (halts, halted) = mpsc::unbounded_channel();
         let (handle, orders) = Handle::new();
         let started_at = clock.now();
         let engine = Self {
@@ -92,6 +99,8 @@ impl Engine {
             in_flight: HashMap::new(),
             callers: HashMap::new(),
             report,
+            halts,
+            paused_because: HashMap::new(),
             looks: Arc::default(),
             drain,
             abort,
@@ -101,6 +110,7 @@ impl Engine {
             claimed_in: None,
             limits,
             ended,
+            halted,
             orders,
             ended_since_prune: u32::MAX,
         };
@@ -120,6 +130,7 @@ impl Engine {
             tokio::select! {
                 biased;
                 () = self.drain.cancelled() => {}
+                Some(halt) = self.halted.recv() => self.halt(halt).await,
                 _ = self.ended.recv_many(&mut ends, ENDS) => self.runs_ended(&mut ends).await,
                 wake = alarm.until(next) => {
                     if wake? == Wake::ClockSet {
@@ -201,6 +212,7 @@ impl Engine {
         while !self.in_flight.is_empty() {
             tokio::select! {
                 Some(end) = self.ended.recv() => { self.in_flight.remove(&end.run); }
+                Some(halt) = self.halted.recv() => self.halt(halt).await,
                 () = &mut timeout, if aborted == 0 => {
                     aborted = self.in_flight.len();
                     tracing::warn!(running = aborted, "the drain takes too long, stopping what still runs");

@@ -161,8 +161,21 @@ pub struct Status {
     pub clock_behind: Option<DateTime<Utc>>,
     /// See [`FolderProblem`].
     pub problems: Vec<FolderProblem>,
+    /// See [`Halted`].
+    pub halted: Vec<Halted>,
     /// When function folders were last taken over, after the start.
     pub reloaded_at: Option<DateTime<Utc>>,
+}
+
+/// A function that a run has paused since the engine was started, because going on would do harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halted {
+    /// Its name.
+    pub function: String,
+    /// When.
+    pub since: DateTime<Utc>,
+    /// One line.
+    pub reason: String,
 }
 
 /// At most so many runs are listed in [`Status::running`].
@@ -213,6 +226,8 @@ pub struct TriggerStatus {
     pub enabled: bool,
     /// Since when it is paused.
     pub paused_since: Option<DateTime<Utc>>,
+    /// Why, if it was a run that asked for it since the engine was started.
+    pub paused_because: Option<String>,
     /// The next fire time; none while it is disabled or paused, or when it never fires again.
     pub next: Option<DateTime<Utc>>,
     /// Runs of its function in flight.

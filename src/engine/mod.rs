@@ -11,6 +11,7 @@ mod batches;
 mod carry_out;
 mod dispatch;
 mod engine_loop;
+mod halt;
 pub mod handle;
 mod lane;
 mod missed;

@@ -56,6 +56,9 @@ impl Engine {
         let overdue = triggers.iter().filter_map(|at| self.scheduler.overdue(*at, now)).collect();
         self.store.resume(self.ids(&triggers), log_skipped(overdue), now).await?;
         self.scheduler.plan.resume(&triggers, now);
+        for id in self.ids(&triggers) {
+            self.paused_because.remove(&id);
+        }
         let names = self.names(&triggers);
         tracing::info!(triggers = ?names, "resumed");
         Ok(names)

@@ -128,7 +128,7 @@ impl Scheduler {
         for pending in mem::take(&mut self.slots[index as usize].waiting) {
             match moved(pending.at) {
                 Some(at) => self.slots[index as usize].waiting.push_back(Pending { at, ..pending }),
-                None => effects.dropped.push(pending.run),
+                None => effects.dropped.push((pending.run, "its trigger was removed")),
             }
         }
     }

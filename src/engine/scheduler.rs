@@ -54,8 +54,8 @@ pub(super) struct Running {
 pub(super) struct Effects {
     /// To be recorded: fire times that never become runs, by the trigger's full name.
     pub(super) skipped: Vec<(String, SkippedSpan)>,
-    /// To be recorded as interrupted: claimed runs that were waiting, and never start.
-    pub(super) dropped: Vec<RunId>,
+    /// To be recorded as interrupted: claimed runs that were waiting, and never start; and why.
+    pub(super) dropped: Vec<(RunId, &'static str)>,
     /// To be told to end.
     pub(super) abort: Vec<RunId>,
     /// To be started. They waited, and the state is to be told.
@@ -227,7 +227,7 @@ impl Scheduler {
     }
 
     /// The next of a backlog whose fire has ended or will never run.
-    fn go_on(&mut self, backlog: Option<At>, effects: &mut Effects) {
+    pub(super) fn go_on(&mut self, backlog: Option<At>, effects: &mut Effects) {
         let Some(at) = backlog else { return };
         let mut skipped = Vec::new();
         effects.claim.extend(self.backlogs.next(at, &mut skipped));

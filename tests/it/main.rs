@@ -29,6 +29,7 @@ mod mail_smtp;
 mod readme;
 mod scenario_crash;
 mod scenario_drain;
+mod scenario_halt;
 mod scenario_lane;
 mod scenario_nonsense;
 mod scenario_reload;

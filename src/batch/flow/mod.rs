@@ -23,6 +23,7 @@ use self::intake::Intake;
 use self::settle::{Lingering, PendingMark, PendingStep, Settled};
 use super::account::{Account, Heading};
 use super::deliver::Deliver;
+use super::errors::Errors;
 use super::job::{Job, is_lane_run};
 use super::pace::Pacer;
 use super::source::{Marked, Moment, Page};
@@ -49,8 +50,10 @@ enum Stop {
     Abort,
     /// The time that the settings allow is over.
     TimeLimit,
-    /// Going on would do harm, or is impossible; one line.
+    /// Going on is impossible; one line.
     Failed(String),
+    /// Going on would do harm, and so would the next run; one line.
+    Harm(String),
 }
 
 /// Where rows that were looked up stand among those that are ready.
@@ -90,6 +93,7 @@ pub(super) struct Flow<'a, A: Deliver> {
     fire: &'a Fire,
     context: &'a RunContext,
     pacer: &'a mut Pacer,
+    errors: &'a mut Errors,
     scope: Scope,
     began: Duration,
     reported: Duration,
@@ -133,7 +137,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
         job: &'a Job<A>,
         fire: &'a Fire,
         context: &'a RunContext,
-        pacer: &'a mut Pacer,
+        (pacer, errors): (&'a mut Pacer, &'a mut Errors),
         scope: Scope,
     ) -> Self {
         let began = job.clock.monotonic();
@@ -157,6 +161,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             fire,
             context,
             pacer,
+            errors,
             scope,
             began,
             reported: began,
@@ -294,7 +299,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
         let fire = match &self.stop {
             None | Some(Stop::TimeLimit) => FireState::Done,
             Some(Stop::Drain | Stop::Abort) => FireState::Stopped,
-            Some(Stop::Failed(_)) => FireState::Failed,
+            Some(Stop::Failed(_) | Stop::Harm(_)) => FireState::Failed,
         };
         if self.intake.is_exhausted() {
             self.account.remaining = Some(0);
@@ -322,10 +327,11 @@ impl<'a, A: Deliver> Flow<'a, A> {
         }
         self.account.pages = self.intake.pages();
         let clean = self.broken.is_none() && self.to_mark.is_empty() && self.account.stuck == 0;
+        let pause = matches!(self.stop, Some(Stop::Harm(_)));
         let (status, note) = match (self.broken, self.stop, self.account.imbalance()) {
-            (Some(reason), _, _) | (None, _, Some(reason)) | (None, Some(Stop::Failed(reason)), None) => {
-                (Status::Failed, Some(reason))
-            }
+            (Some(reason), _, _)
+            | (None, _, Some(reason))
+            | (None, Some(Stop::Failed(reason) | Stop::Harm(reason)), None) => (Status::Failed, Some(reason)),
             (None, Some(Stop::Drain), None) => {
                 (Status::Interrupted, Some("stopped, to go on later".to_owned()))
             }
@@ -338,7 +344,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
         let message = self.account.message(note.as_deref(), took);
         let idle = status == Status::Succeeded && self.account.selected == 0;
         let result = Some(self.account.to_json(took));
-        Ended { outcome: Outcome { status, message: Some(message), result, idle }, clean }
+        Ended { outcome: Outcome { status, message: Some(message), result, idle, pause }, clean }
     }
 
     /// When the time is over that the settings allow, monotonic.
@@ -363,7 +369,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
     }
 
     fn fail(&mut self, reason: String) {
-        if !matches!(self.stop, Some(Stop::Failed(_))) {
+        if !matches!(self.stop, Some(Stop::Failed(_) | Stop::Harm(_))) {
             self.stop = Some(Stop::Failed(reason));
         }
     }

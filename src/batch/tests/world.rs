@@ -21,8 +21,8 @@ use crate::clock::Clock;
 use crate::db::sqlite::Database;
 use crate::run::{self, Fire, Output, Reason, Row, RunContext, Scalar};
 use crate::settings::{
-    ActionSettings, BatchSettings, DatabaseSettings, MailSettings, MarkSettings, MarkValue, OnUncertain,
-    Pages, Relation, SourceSettings,
+    ActionSettings, BatchSettings, DatabaseSettings, ErrorLimit, MailSettings, MarkSettings, MarkValue,
+    OnUncertain, Pages, Relation, SourceSettings,
 };
 use crate::store::{Store, StoreError};
 
@@ -354,6 +354,7 @@ fn settings() -> BatchSettings {
         rate: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
+        pause_on_errors: Some(ErrorLimit { percent: 50, of_last: 200 }),
     }
 }
 

@@ -147,6 +147,24 @@ fn what_somebody_asks_for_is_not_forgotten() {
     assert_eq!(lane_runs(&world), 1);
 }
 
+/// What waits for a function that a run has paused never starts, and neither do its rows.
+#[test]
+fn a_run_may_have_its_function_paused() {
+    let mut world = world(60);
+    look_at(&mut world, 60);
+    look_at(&mut world, 3600);
+    assert_eq!(ran(&world)[1], ("timed".to_owned(), "waiting".to_owned()));
+    let running = world.process.as_ref().unwrap().in_flight.first().copied().unwrap();
+    world.halt(running).unwrap();
+    end(&mut world, Status::Failed, Some(60));
+    assert_eq!(ran(&world)[1].1, "interrupted");
+    assert_eq!(wake(&world), None);
+    look_at(&mut world, 99_999);
+    world.resume(&Selection::All).unwrap();
+    look_at(&mut world, 99_999);
+    assert_eq!(lane_runs(&world), 2);
+}
+
 #[test]
 fn there_is_no_room_for_more_runs_than_allowed() {
     let never = || vec![trigger("t", "0 0 0 1 1 * 2020", Misfire::Skip)];

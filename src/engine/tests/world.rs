@@ -3,6 +3,8 @@
 //! What the engine does around the scheduler (`carry_out`, `orders`, `recovery`) is mirrored here, in the same order and
 //! without `await`. A process can die at each step that the state would have to take.
 
+mod batches;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -189,7 +191,7 @@ impl World {
                 }
                 self.stepped();
             }
-            for run in dropped {
+            for (run, _) in dropped {
                 self.step()?;
                 self.store.finish(run, Status::Interrupted, false, self.wall);
                 self.stepped();
@@ -262,38 +264,6 @@ impl World {
             Learned { order: self.looks, due: self.lanes.get(&function).copied() }
         });
         self.process().reports.push(End { run, succeeded, lane });
-    }
-
-    /// The first row of a function's lane is due then; none: no row waits.
-    pub(super) fn lane(&mut self, function: FunctionId, due: Option<i64>) {
-        match due {
-            Some(due) => drop(self.lanes.insert(function, due)),
-            None => drop(self.lanes.remove(&function)),
-        }
-        self.facts.push(Fact::Lane(LaneFact::Is { function, due }));
-    }
-
-    fn lane_learned(&mut self, function: FunctionId) {
-        let due = self.lanes.get(&function).copied();
-        if let Some(index) = self.index_of(function) {
-            self.scheduler().lane_is(index, due);
-        }
-    }
-
-    fn index_of(&mut self, function: FunctionId) -> Option<u32> {
-        (0..).zip(&self.scheduler().slots).find(|(_, slot)| slot.id == function).map(|(index, _)| index)
-    }
-
-    /// Somebody asks for the rows of a function's lane now: `Handle::requeue`.
-    pub(super) fn ask_for_lane(&mut self, function: FunctionId) -> Result<(), Killed> {
-        self.step()?;
-        let now = self.wall;
-        self.lane(function, Some(now));
-        if let Some(index) = self.index_of(function) {
-            self.scheduler().lane_asked(index, now);
-            self.facts.push(Fact::Lane(LaneFact::Asked { function }));
-        }
-        Ok(())
     }
 
     /// `Engine::runs_ended`.

@@ -170,6 +170,9 @@ impl Life {
             let status = self.rng.pick(&[Status::Succeeded, Status::Succeeded, Status::Failed]);
             let idle = status == Status::Succeeded && self.rng.one_in(3);
             self.fill_lane(run, status);
+            if status == Status::Failed && self.rng.one_in(20) {
+                self.world.halt(run)?;
+            }
             self.world.end(run, status, idle);
             self.ended += 1;
         }
