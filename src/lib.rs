@@ -20,3 +20,8 @@ pub mod settings;
 pub mod spelling;
 pub mod store;
 pub mod target;
+
+/// Servers for the unit tests of what speaks to databases.
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+mod test_servers;
