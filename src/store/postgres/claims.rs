@@ -181,12 +181,11 @@ impl Known {
         if let Some(open) = self.open.get_mut(&request.function) {
             open.retain(|run| run.id != old);
         }
-        match self.new.iter_mut().find(|run| run.id == old) {
-            Some(new) => new.replaced = true,
-            None => {
-                let outcome = Outcome::interrupted(REPLACED);
-                self.replaced.push(Ended { run: old, outcome, at: request.now });
-            }
+        if let Some(new) = self.new.iter_mut().find(|run| run.id == old) {
+            new.replaced = true;
+        } else {
+            let outcome = Outcome::interrupted(REPLACED);
+            self.replaced.push(Ended { run: old, outcome, at: request.now });
         }
     }
 

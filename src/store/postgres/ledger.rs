@@ -55,7 +55,7 @@ const TAKE_DUE: &str = "
     taken AS (
       UPDATE ledger_entry AS entry
       SET state = 'reserved', epoch = $4, at = $2, due = NULL,
-          run = CASE WHEN entry.scope = $5 THEN $6 ELSE 0 END
+          run = CASE WHEN entry.scope = $5 THEN $6::bigint ELSE 0 END
       FROM due WHERE entry.scope = due.scope AND entry.key = due.key),
     counted AS (UPDATE ledger_scope SET taken = taken + (SELECT count(*) FROM due) WHERE id = $5)
     SELECT scope, key, fire_time, reservation, attempts, state = 'resend', scope = $5 AND run = $6

@@ -17,8 +17,8 @@ const UNMARKED: &str = "
       AND ($2::bigint IS NULL OR (entry.scope, key) > ($2, $3::text COLLATE \"C\"))
     ORDER BY entry.scope, key LIMIT $4";
 const SETTLE: &str = "
-    UPDATE ledger_entry SET state = CASE WHEN $2 THEN 'resend' ELSE 'held' END, at = $3,
-           due = CASE WHEN $2 THEN $3 END, detail = 'the run was cut off before the outcome was recorded'
+    UPDATE ledger_entry SET state = CASE WHEN $2 THEN 'resend' ELSE 'held' END, at = $3::bigint,
+           due = CASE WHEN $2 THEN $3::bigint END, detail = 'the run was cut off before the outcome was recorded'
     WHERE state = 'reserved' AND scope IN (SELECT id FROM ledger_scope WHERE batch = $1)";
 const OPEN_FIRES: &str = "SELECT trigger, fire_time FROM ledger_scope
     WHERE batch = $1 AND state IN ('running', 'stopped') ORDER BY fire_time, id";

@@ -72,12 +72,6 @@ impl Server {
         }
     }
 
-    /// Tells who holds the lock; PostgreSQL keeps 63 bytes of it.
-    fn application_name(&self) -> String {
-        let system = rustix::system::uname();
-        format!("gulou (pid {} on {})", std::process::id(), system.nodename().to_string_lossy())
-    }
-
     /// What a session of this program begins with.
     fn settings(&self) -> String {
         // A server that cannot reach a dead owner any more has to let go of its lock within a minute or so.
@@ -91,6 +85,12 @@ impl Server {
     fn unreachable(&self, reason: String) -> StoreError {
         StoreError::Unreachable { state: self.name(), reason }
     }
+}
+
+/// Tells who holds the lock; PostgreSQL keeps 63 bytes of it.
+fn application_name() -> String {
+    let system = rustix::system::uname();
+    format!("gulou (pid {}) on {}", std::process::id(), system.nodename().to_string_lossy())
 }
 
 fn quoted(identifier: &str) -> String {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::queue::Refusal;
 use super::session::Session;
-use super::{Server, StoreError, schema, triggers};
+use super::{Server, StoreError, application_name, schema, triggers};
 
 /// How long a lock may still be held by a process that has just died, in milliseconds.
 const DYING: &str = "SET lock_timeout = 2000";
@@ -105,7 +105,7 @@ impl Owner {
         if !locked {
             if let Some((pid, name)) = holder(&session).await?
                 && pid == self.backend
-                && name == self.server.application_name()
+                && name == application_name()
             {
                 session.execute("SELECT pg_terminate_backend($1)", &[&pid]).await?;
                 return Ok(None);

@@ -84,19 +84,19 @@ where
 
 /// Ends of runs that are written together.
 struct Ends {
-    ends: Vec<Ended>,
+    runs: Vec<Ended>,
     replies: Vec<Answer<()>>,
     result: Result<(), StoreError>,
 }
 
 impl Job for Ends {
     fn rows(&self) -> usize {
-        self.ends.len()
+        self.runs.len()
     }
 
     fn attempt<'a>(&'a mut self, session: &'a Session) -> Attempt<'a> {
         Box::pin(async {
-            self.result = runs::finish_all(session, &self.ends).await;
+            self.result = runs::finish_all(session, &self.runs).await;
             self.result.as_ref().copied().map_err(|_| ())
         })
     }
@@ -157,8 +157,8 @@ impl Queue {
         if self.ends.is_empty() {
             return None;
         }
-        let (ends, replies) = self.ends.drain(..self.ends.len().min(ENDS)).unzip();
-        Some(Box::new(Ends { ends, replies, result: Ok(()) }))
+        let (runs, replies) = self.ends.drain(..self.ends.len().min(ENDS)).unzip();
+        Some(Box::new(Ends { runs, replies, result: Ok(()) }))
     }
 
     /// The next work; none when nobody can bring any more.

@@ -9,7 +9,7 @@ use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement};
 
-use super::{Server, StoreError};
+use super::{Server, StoreError, application_name};
 
 /// How long a server may take to answer the first word.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ impl Session {
             .connect_timeout(CONNECT)
             .keepalives_idle(SILENT)
             .tcp_user_timeout(SILENT)
-            .application_name(server.application_name());
+            .application_name(application_name());
         let failed = |error: &tokio_postgres::Error| server.unreachable(said(error));
         let connecting = config.connect(NoTls);
         // The time of the configuration ends when there is a socket, and not when somebody answers on it.

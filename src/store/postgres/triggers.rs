@@ -59,8 +59,10 @@ pub(in crate::store) async fn enroll(
                 triggers.push(Place { id: 0, accounted: now, paused_since: None, ahead: None });
                 continue;
             };
-            let (place, mark) = place(settings, known, others, now);
-            marks.extend(mark.map(|mark| (place.id, mark)));
+            let (place, anew) = place(settings, known, others, now);
+            if anew {
+                marks.push((place.id, settings.enabled.then_some(now)));
+            }
             triggers.push(place);
         }
         enrolled.push(Enrolled { function, triggers });
@@ -81,19 +83,18 @@ pub(in crate::store) async fn enroll(
     Ok(enrolled)
 }
 
-/// Where a known trigger stands, and its new mark if that is to change.
+/// Where a known trigger stands, and whether its mark is set anew.
 fn place(
     settings: &TriggerSettings,
     (id, mark, paused_since): Known,
     others: Others,
     now: i64,
-) -> (Place, Option<Option<i64>>) {
+) -> (Place, bool) {
     let accounted = mark.filter(|mark| settings.enabled && *mark <= now);
     let ahead = mark.filter(|mark| settings.enabled && *mark > now);
     // A mark in the future is put back by a start alone: whoever fires triggers now goes on behind it.
     let anew = accounted.is_none() && (ahead.is_none() || others == Others::Leave);
-    let place = Place { id, accounted: accounted.unwrap_or(now), paused_since, ahead };
-    (place, anew.then(|| settings.enabled.then_some(now)))
+    (Place { id, accounted: accounted.unwrap_or(now), paused_since, ahead }, anew)
 }
 
 /// Numbers of the functions, in order; new ones for those that have none.

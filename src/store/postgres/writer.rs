@@ -82,7 +82,7 @@ async fn run(mut owner: Owner, mut queue: Queue) {
     owner.close().await;
 }
 
-/// What became of a transaction.
+/// What became of a transaction that did not hold.
 enum Trouble {
     /// A piece of work failed; all is undone.
     Work,
@@ -94,43 +94,42 @@ enum Trouble {
 
 /// Does `jobs` in one transaction, or in one each when that fails, and answers.
 async fn commit_group(owner: &mut Owner, mut jobs: Vec<Box<dyn Job>>) {
-    match commit(owner, &mut jobs).await {
-        Err(Trouble::Work) if jobs.len() > 1 => {
-            for job in jobs {
-                Box::pin(commit_group(owner, vec![job])).await;
-            }
+    let committed = commit(owner, &mut jobs).await;
+    if jobs.len() > 1 && matches!(committed, Ok(false)) {
+        for job in jobs {
+            Box::pin(commit_group(owner, vec![job])).await;
         }
-        // A single piece of work knows itself why it failed.
-        Ok(()) | Err(Trouble::Work) => jobs.into_iter().for_each(|job| job.answer(None)),
-        Err(Trouble::Refused(refusal)) => jobs.into_iter().for_each(|job| job.answer(Some(&refusal))),
-        Err(Trouble::Lost { reason, .. }) => {
-            let refusal = Refusal::Away(reason);
-            jobs.into_iter().for_each(|job| job.answer(Some(&refusal)));
-        }
+        return;
+    }
+    for job in jobs {
+        // A single piece of work that failed knows itself why.
+        job.answer(committed.as_ref().err());
     }
 }
 
-/// Does `jobs` in one transaction, over a new connection if need be, but not for longer than [`PATIENCE`].
-async fn commit(owner: &mut Owner, jobs: &mut [Box<dyn Job>]) -> Result<(), Trouble> {
+/// Does `jobs` in one transaction, over a new connection if need be, but not for longer than [`PATIENCE`]. False: one of
+/// them failed, and all are undone.
+async fn commit(owner: &mut Owner, jobs: &mut [Box<dyn Job>]) -> Result<bool, Refusal> {
     let mut doubt = None;
     loop {
         if owner.session().is_none() {
             let mut reason = "it does not answer".to_owned();
             let regained = tokio::time::timeout(PATIENCE, owner.regain(&mut reason)).await;
-            let Ok(regained) = regained else { return Err(Trouble::Lost { reason, in_doubt: doubt }) };
-            let commits = regained.map_err(Trouble::Refused)?;
+            let commits = regained.unwrap_or(Err(Refusal::Away(reason)))?;
             // The lock is ours: the old session is over, and what it did is decided.
             if doubt.take().is_some_and(|number| commits >= number) {
-                return Ok(());
+                return Ok(true);
             }
         }
         let Some(session) = owner.session() else { continue };
         match transaction(session, owner.epoch(), jobs).await {
+            Ok(()) => return Ok(true),
+            Err(Trouble::Work) => return Ok(false),
+            Err(Trouble::Refused(refusal)) => return Err(refusal),
             Err(Trouble::Lost { reason, in_doubt }) => {
                 owner.lose(&reason);
                 doubt = in_doubt;
             }
-            done => return done,
         }
     }
 }
