@@ -26,12 +26,15 @@ mod mail_batch;
 mod mail_maildir;
 mod mail_message;
 mod mail_smtp;
+mod own_servers;
 mod readme;
 mod scenario_crash;
 mod scenario_drain;
 mod scenario_nonsense;
 mod scenario_reload;
 mod scenario_samples;
+#[path = "../servers/mod.rs"]
+mod servers;
 mod store_runs;
 mod support;
 mod target_command;
