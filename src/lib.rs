@@ -18,6 +18,7 @@ pub mod schedule;
 pub mod server;
 pub mod settings;
 pub mod spelling;
+pub mod sql;
 pub mod store;
 pub mod target;
 

@@ -10,9 +10,9 @@ use serde_json::{Value, json};
 use super::BatchError;
 use super::deliver::Deliver;
 use super::key::Key;
-use super::source::{Look, Moment, Span};
+use super::source::{Moment, Source, Span};
 use crate::action::{Delivery, Outcome};
-use crate::db::sqlite;
+use crate::db::{Access, Database};
 use crate::run::{Fire, Preview, Row};
 use crate::settings::{ActionSettings, BatchSettings, DatabaseSettings, Pages, Rate};
 use crate::store::Reader;
@@ -35,10 +35,10 @@ pub struct Occasion<'a> {
 }
 
 /// What a fire would do. The ledger is read as it is; `state` is none when there is no state yet. A database
-/// that does not exist is made in memory, if its settings say how.
+/// file that does not exist is made in memory, if its settings say how.
 ///
-/// Blocks: for one-shot use.
-pub fn preview<A: Deliver>(
+/// Blocks while it reads the ledger: for one-shot use.
+pub async fn preview<A: Deliver>(
     settings: &BatchSettings,
     database: &DatabaseSettings,
     action: &A,
@@ -46,13 +46,13 @@ pub fn preview<A: Deliver>(
     occasion: Occasion<'_>,
 ) -> Preview {
     let mut preview = Preview { lines: Vec::new(), data: json!({ "batch": settings.id }), problem: None };
-    if let Err(error) = look(settings, database, action, state, occasion, &mut preview) {
+    if let Err(error) = look(settings, database, action, state, occasion, &mut preview).await {
         preview.problem = Some(error.to_string());
     }
     preview
 }
 
-fn look<A: Deliver>(
+async fn look<A: Deliver>(
     settings: &BatchSettings,
     database: &DatabaseSettings,
     action: &A,
@@ -60,19 +60,15 @@ fn look<A: Deliver>(
     occasion: Occasion<'_>,
     preview: &mut Preview,
 ) -> Result<(), BatchError> {
-    let exists = database.path.try_exists().unwrap_or(false);
-    let connection = if exists {
-        sqlite::open_read_only(&database.path)
-            .map_err(|source| crate::db::DbError::Sqlite { path: database.path.clone(), source })?
-    } else {
-        preview.lines.push(format!(
-            "database {} does not exist yet; the first fire makes it",
-            database.path.display()
-        ));
-        sqlite::in_memory(database)?
-    };
-    preview.data["database_exists"] = exists.into();
-    let look = Look::new(settings, connection, &database.path)?;
+    if let DatabaseSettings::Sqlite(file) = database {
+        let exists = file.path.try_exists().unwrap_or(false);
+        if !exists {
+            let path = file.path.display();
+            preview.lines.push(format!("database {path} does not exist yet; the first fire makes it"));
+        }
+        preview.data["database_exists"] = exists.into();
+    }
+    let source = Source::new(settings, Database::new(database, Access::ReadOnly)?)?;
     let moment =
         Moment { fire_time: occasion.fire.fire_time, now: occasion.now, timezone: occasion.timezone };
     let holdings = match state {
@@ -83,11 +79,11 @@ fn look<A: Deliver>(
     };
     match &settings.action {
         ActionSettings::Mail(_) => {
-            let rows = Rows { settings, look: &look, holdings: &holdings, moment };
-            rows.preview(action, occasion.interval, preview)
+            let rows = Rows { settings, source: &source, holdings: &holdings, moment };
+            rows.preview(action, occasion.interval, preview).await
         }
         ActionSettings::Digest { max_rows, .. } => {
-            let rows = look.all(*max_rows, &moment)?;
+            let rows = source.all(*max_rows, moment).await?;
             let rows = rows
                 .into_iter()
                 .filter(|(key, _)| key.as_ref().is_none_or(|key| !holdings.keys.contains(&key.encode())));
@@ -129,20 +125,20 @@ fn show<A: Deliver>(action: &A, rendered: Result<A::Rendered, Outcome>, preview:
 /// The rows of a batch that delivers each on its own.
 struct Rows<'a> {
     settings: &'a BatchSettings,
-    look: &'a Look,
+    source: &'a Source,
     holdings: &'a Holdings,
     moment: Moment,
 }
 
 impl Rows<'_> {
-    fn preview<A: Deliver>(
+    async fn preview<A: Deliver>(
         &self,
         action: &A,
         interval: Option<Duration>,
         preview: &mut Preview,
     ) -> Result<(), BatchError> {
-        let passed_over = self.passed_over()?;
-        let deliverable = self.look.count(&self.moment)?.saturating_sub(passed_over);
+        let passed_over = self.passed_over().await?;
+        let deliverable = self.source.count(self.moment).await?.saturating_sub(passed_over);
         let page = u64::from(self.settings.source.page);
         let pages = deliverable.div_ceil(page);
         let fires = match self.settings.pages {
@@ -176,7 +172,7 @@ impl Rows<'_> {
         if let Some(estimate) = estimate {
             preview.lines.push(format!("about {}", in_words(estimate)));
         }
-        match self.first()? {
+        match self.first().await? {
             None => preview.lines.push("nothing would be sent".to_owned()),
             Some(row) => {
                 let Moment { fire_time, now, .. } = self.moment;
@@ -188,19 +184,19 @@ impl Rows<'_> {
     }
 
     /// Rows that match and that the ledger holds back.
-    fn passed_over(&self) -> Result<u64, BatchError> {
+    async fn passed_over(&self) -> Result<u64, BatchError> {
         let mut count = 0;
         for group in self.holdings.keys.chunks(GROUP) {
             let keys: Vec<Key> = group.iter().filter_map(|key| Key::decode(key)).collect();
-            count += self.look.again(&keys, &self.moment)?.iter().flatten().count() as u64;
+            count += self.source.again(keys, self.moment).await?.iter().flatten().count() as u64;
         }
         Ok(count)
     }
 
     /// The row that would be delivered first.
-    fn first(&self) -> Result<Option<Row>, BatchError> {
+    async fn first(&self) -> Result<Option<Row>, BatchError> {
         let due: Vec<Key> = self.holdings.due.iter().take(GROUP).filter_map(|key| Key::decode(key)).collect();
-        if let Some(row) = self.look.again(&due, &self.moment)?.into_iter().flatten().next() {
+        if let Some(row) = self.source.again(due, self.moment).await?.into_iter().flatten().next() {
             return Ok(Some(row));
         }
         let held: HashSet<&str> = self.holdings.keys.iter().map(String::as_str).collect();
@@ -214,7 +210,7 @@ impl Rows<'_> {
         };
         for mut span in spans {
             loop {
-                let page = self.look.page(&span, GROUP, &self.moment)?;
+                let page = self.source.page(span.clone(), GROUP, self.moment).await?;
                 span.after = page.rows.last().map(|row| row.key.clone()).or(span.after);
                 let free = page.rows.into_iter().find(|row| !held.contains(row.key.encode().as_str()));
                 if free.is_some() || !page.more {

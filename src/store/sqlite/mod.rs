@@ -1,9 +1,9 @@
 //! The embedded store: one SQLite file, one writer thread, commits shared by all who wait.
 //!
 //! Every write runs in a savepoint of its own inside the transaction that the writer has open; the
-//! transaction is committed when no more work is waiting, and only then are the answers sent. So a
-//! reply means durable (`synchronous=FULL`), a failing write undoes only itself, and ten thousand
-//! fires at one instant cost a handful of fsyncs.
+//! transaction is committed when no more work is waiting, and the answers are sent when the disk has it. So a
+//! reply means durable, a failing write undoes only itself, and ten thousand fires at one instant cost a handful
+//! of syncs, during which the writer goes on.
 
 mod checkpoint;
 pub(in crate::store) mod claims;
@@ -16,6 +16,7 @@ pub(in crate::store) mod prune;
 mod reader;
 pub(in crate::store) mod runs;
 mod schema;
+mod sync;
 pub(in crate::store) mod triggers;
 mod writer;
 
@@ -66,7 +67,7 @@ impl Store {
         schema::migrate(&mut connection, path)?;
         let epoch = schema::next_epoch(&connection)?;
         triggers::settle_marks(&connection)?;
-        let writer = Writer::start(connection)?;
+        let writer = Writer::start(connection, path)?;
         Ok(Self { inner: Arc::new(Inner { writer, ends: Ends::default(), epoch, _lock: lock }) })
     }
 
