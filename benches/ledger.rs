@@ -12,11 +12,11 @@ use std::path::Path;
 use gulou::action::{Delivery, Outcome};
 use gulou::batch::{Batch, Deliver};
 use gulou::clock::Clock;
-use gulou::db::sqlite::Database;
+use gulou::db::{Access, Database};
 use gulou::run::{Fire, Output, Reason, Row, RunContext, Status};
 use gulou::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, MailSettings, MarkSettings, MarkValue, OnUncertain,
-    Pages, Relation, SourceSettings,
+    Pages, Relation, SourceSettings, SqliteSettings,
 };
 use gulou::store::Store;
 use rusqlite::{Connection, params};
@@ -124,7 +124,8 @@ fn through_the_ledger(rows: u32) -> f64 {
     let path = dir.path().join("main.db");
     drop(fill(&path, rows));
     let store = Store::open(&dir.path().join("state.db")).unwrap();
-    let database = Database::new(DatabaseSettings { path, create_with: None });
+    let source = DatabaseSettings::Sqlite(SqliteSettings { path, create_with: None });
+    let database = Database::new(&source, Access::Full).unwrap();
     let clock = Clock::system();
     let batch =
         Batch::new(&settings(), database, Nothing, store, clock.clone(), chrono_tz::Asia::Shanghai).unwrap();
@@ -160,7 +161,7 @@ fn settings() -> BatchSettings {
         source: SourceSettings {
             database: "main".to_owned(),
             relation: Relation::Table { name: "users".to_owned(), filter: Some("status = false".to_owned()) },
-            key: Some("id".to_owned()),
+            key: vec!["id".to_owned()],
             columns: vec!["id".to_owned(), "email".to_owned()],
             page: 1000,
         },

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Formatting, lints, docs, all tests, and a little fuzzing.
 #
-#   ./scripts/test.sh           installs what the tests need (smtp-sink, Node.js, g++), runs everything
-#   ./scripts/test.sh --quick   installs nothing, and leaves out the fuzzing, the tests that start smtp-sink
-#                               and whole daemons, and those that need Node.js where there is none
+#   ./scripts/test.sh           installs what the tests need (smtp-sink, Node.js, g++, PostgreSQL, MariaDB),
+#                               runs everything
+#   ./scripts/test.sh --quick   installs nothing, and leaves out the fuzzing, the tests that start smtp-sink,
+#                               database servers and whole daemons, and those that need Node.js where there is none
 #
 # Nothing is left out in silence: the last lines name what did not run.
 set -euo pipefail
@@ -13,7 +14,7 @@ quick=no
 case "${1-}" in
   '') ;;
   --quick) quick=yes ;;
-  *) sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2 ;;
+  *) sed -n '2,9s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 say() { printf '\n== %s\n' "$*"; }
@@ -38,6 +39,11 @@ install_what_is_missing() {
   command -v node >/dev/null || packages+=(nodejs)
   command -v smtp-sink >/dev/null || packages+=(postfix)
   command -v g++ >/dev/null || packages+=(g++)
+  # The tests start servers of their own, on free ports. Debian starts its services at the installation; they do
+  # not get in the way, so this machine's settings are left alone. Stop them if you want none.
+  ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || packages+=(postgresql)
+  command -v mariadbd >/dev/null || packages+=(mariadb-server)
+  command -v openssl >/dev/null || packages+=(openssl)
   [ ${#packages[@]} -eq 0 ] && return
   say "installing ${packages[*]}"
   command -v apt-get >/dev/null || {
@@ -59,8 +65,8 @@ skipped=()
 if [ "$quick" = no ]; then
   install_what_is_missing
 else
-  skipped+=(scenario_ smtp_sink)
-  left_out+=('tests that start smtp-sink or whole daemons (--quick)' 'fuzzing (--quick)')
+  skipped+=(scenario_ smtp_sink postgres mariadb)
+  left_out+=('tests that start smtp-sink, PostgreSQL, MariaDB or whole daemons (--quick)' 'fuzzing (--quick)')
   if ! command -v node >/dev/null; then
     # Tests with Node.js in their name, and modules whose tests run the function samples.
     skipped+=(nodejs target_function:: target_supervision:: dry_run::)

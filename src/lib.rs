@@ -18,5 +18,11 @@ pub mod schedule;
 pub mod server;
 pub mod settings;
 pub mod spelling;
+pub mod sql;
 pub mod store;
 pub mod target;
+
+/// Servers for the unit tests of what speaks to databases.
+#[cfg(test)]
+#[path = "../tests/servers/mod.rs"]
+mod test_servers;

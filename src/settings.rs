@@ -55,11 +55,75 @@ pub struct HistorySettings {
 
 /// A database that batches read and mark.
 #[derive(Clone, Debug, PartialEq)]
-pub struct DatabaseSettings {
-    /// The SQLite file.
+pub enum DatabaseSettings {
+    /// A file.
+    Sqlite(SqliteSettings),
+    /// A server that speaks PostgreSQL's protocol.
+    Postgres(ServerSettings),
+    /// A server that speaks MySQL's protocol: MySQL or MariaDB.
+    MySql(ServerSettings),
+}
+
+/// A SQLite file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SqliteSettings {
+    /// The file.
     pub path: PathBuf,
     /// An SQL script that makes the file when it does not exist yet.
     pub create_with: Option<PathBuf>,
+}
+
+/// A database on a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerSettings {
+    /// Name or address.
+    pub host: String,
+    /// The protocol's own unless given.
+    pub port: u16,
+    /// Who logs in.
+    pub user: String,
+    /// With what.
+    pub password: Option<Secret>,
+    /// The database's name on the server.
+    pub database: String,
+    /// How the connection is kept from others.
+    pub tls: TlsMode,
+}
+
+/// How a connection is kept from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TlsMode {
+    /// It is not: the default towards this machine itself.
+    Off,
+    /// Encrypted, and the server proves that it is the one that was asked for: the default elsewhere.
+    Verify {
+        /// Certificates to trust, in a PEM file; none: those that the system trusts.
+        ca: Option<PathBuf>,
+    },
+    /// Encrypted to whoever answers.
+    Unverified,
+}
+
+/// What must not be seen: printing it shows nothing.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Hides `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Where mail goes.
@@ -256,8 +320,8 @@ pub struct SourceSettings {
     pub database: String,
     /// A table with a `where`, or a query.
     pub relation: Relation,
-    /// The unique, not-null column that pages are cut by; none only for a digest.
-    pub key: Option<String>,
+    /// The columns that pages are cut by: together unique, and never null. Empty only for a digest.
+    pub key: Vec<String>,
     /// The columns a row has. Empty: all of them.
     pub columns: Vec<String>,
     /// Deliverable rows a page; 1000 unless configured.

@@ -13,5 +13,6 @@ mod program {
     pub mod schedule;
     pub mod settings;
     pub mod spelling;
+    pub mod sql;
 }
-pub use program::{config, cron, folder, schedule, settings, spelling};
+pub use program::{config, cron, folder, schedule, settings, spelling, sql};

@@ -13,7 +13,7 @@ use super::account::{Account, Heading};
 use super::deliver::Deliver;
 use super::flow::Ended;
 use super::job::{Job, is_lane_run};
-use super::key::{Key, WHOLE_PAGE};
+use super::key::{Key, Part, WHOLE_PAGE};
 use super::source::{Marked, ToMark};
 use super::ticket::{Lane, Ticket};
 use crate::action::{Delivery, Outcome as Delivered};
@@ -123,7 +123,7 @@ impl<A: Deliver> Run<'_, A> {
         }
         let record = waiting.into_values().map(|due| {
             // It no longer matches: whoever changed it has taken care of it.
-            self.waiting_ticket(due, Key::Int(0), no_row()).record(Verdict::Gone)
+            self.waiting_ticket(due, Part::Int(0).into(), no_row()).record(Verdict::Gone)
         });
         let record = record.collect();
         let order: Vec<String> = reserve.iter().map(|(key, _)| key.clone()).collect();
@@ -142,7 +142,7 @@ impl<A: Deliver> Run<'_, A> {
             own |= due.entry.scope == self.scope.id;
             let fire_time = DateTime::from_timestamp(due.fire_time, 0).unwrap_or(self.fire.fire_time);
             let rows = self.all_rows(fire_time).await?;
-            let ticket = self.waiting_ticket(due, Key::Int(0), no_row());
+            let ticket = self.waiting_ticket(due, Part::Int(0).into(), no_row());
             if rows.is_empty() {
                 let record = vec![ticket.record(Verdict::Gone)];
                 self.step(Step { record, ..Step::default() }).await?;
@@ -157,7 +157,7 @@ impl<A: Deliver> Run<'_, A> {
         if rows.is_empty() {
             return Ok(mails);
         }
-        let ticket = self.ticket(WHOLE_PAGE.to_owned(), Key::Int(0), no_row());
+        let ticket = self.ticket(WHOLE_PAGE.to_owned(), Part::Int(0).into(), no_row());
         let reserve = vec![(ticket.entry.key.clone(), ticket.reservation.clone())];
         if self.step(Step { reserve, ..Step::default() }).await?.is_empty() {
             mails.push(Mail { fire_time: self.fire.fire_time, tickets: vec![ticket], rows });

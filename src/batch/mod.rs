@@ -57,6 +57,7 @@ mod pace;
 mod preview;
 mod recover;
 mod runner;
+mod sight;
 mod source;
 mod ticket;
 mod trial;

@@ -1,6 +1,5 @@
 //! What a fire of a batch would do, found without changing a byte.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,13 +9,12 @@ use serde_json::{Value, json};
 use super::BatchError;
 use super::deliver::Deliver;
 use super::key::Key;
-use super::source::{Look, Moment, Span};
+use super::sight::Sight;
+use super::source::Moment;
 use crate::action::{Delivery, Outcome};
-use crate::db::sqlite;
 use crate::run::{Fire, Preview, Row};
 use crate::settings::{ActionSettings, BatchSettings, DatabaseSettings, Pages, Rate};
 use crate::store::Reader;
-use crate::store::ledger::Holdings;
 
 /// Keys that are looked up at a time.
 const GROUP: usize = 1000;
@@ -35,10 +33,10 @@ pub struct Occasion<'a> {
 }
 
 /// What a fire would do. The ledger is read as it is; `state` is none when there is no state yet. A database
-/// that does not exist is made in memory, if its settings say how.
+/// file that does not exist is made in memory, if its settings say how.
 ///
-/// Blocks: for one-shot use.
-pub fn preview<A: Deliver>(
+/// Blocks while it reads the ledger: for one-shot use.
+pub async fn preview<A: Deliver>(
     settings: &BatchSettings,
     database: &DatabaseSettings,
     action: &A,
@@ -46,13 +44,13 @@ pub fn preview<A: Deliver>(
     occasion: Occasion<'_>,
 ) -> Preview {
     let mut preview = Preview { lines: Vec::new(), data: json!({ "batch": settings.id }), problem: None };
-    if let Err(error) = look(settings, database, action, state, occasion, &mut preview) {
+    if let Err(error) = look(settings, database, action, state, occasion, &mut preview).await {
         preview.problem = Some(error.to_string());
     }
     preview
 }
 
-fn look<A: Deliver>(
+async fn look<A: Deliver>(
     settings: &BatchSettings,
     database: &DatabaseSettings,
     action: &A,
@@ -60,97 +58,23 @@ fn look<A: Deliver>(
     occasion: Occasion<'_>,
     preview: &mut Preview,
 ) -> Result<(), BatchError> {
-    let exists = database.path.try_exists().unwrap_or(false);
-    if !exists {
-        preview.lines.push(format!(
-            "database {} does not exist yet; the first fire makes it",
-            database.path.display()
-        ));
+    if let DatabaseSettings::Sqlite(file) = database {
+        let exists = file.path.try_exists().unwrap_or(false);
+        if !exists {
+            let path = file.path.display();
+            preview.lines.push(format!("database {path} does not exist yet; the first fire makes it"));
+        }
+        preview.data["database_exists"] = exists.into();
     }
-    preview.data["database_exists"] = exists.into();
     let sight = Sight::open(settings, database, state, occasion)?;
     match &settings.action {
         ActionSettings::Mail(_) => {
-            Rows { settings, sight: &sight }.preview(action, occasion.interval, preview)
+            Rows { settings, sight: &sight }.preview(action, occasion.interval, preview).await
         }
         ActionSettings::Digest { max_rows, .. } => {
-            digest(action, &sight.moment, &sight.all(*max_rows)?, preview);
+            digest(action, &sight.moment, &sight.all(*max_rows).await?, preview);
             Ok(())
         }
-    }
-}
-
-/// What can be seen of a batch without changing a byte.
-pub(super) struct Sight {
-    pub(super) look: Look,
-    pub(super) holdings: Holdings,
-    pub(super) moment: Moment,
-}
-
-impl Sight {
-    /// A database that does not exist is made in memory, if its settings say how.
-    pub(super) fn open(
-        settings: &BatchSettings,
-        database: &DatabaseSettings,
-        state: Option<&Reader>,
-        occasion: Occasion<'_>,
-    ) -> Result<Self, BatchError> {
-        let connection = if database.path.try_exists().unwrap_or(false) {
-            sqlite::open_read_only(&database.path)
-                .map_err(|source| crate::db::DbError::Sqlite { path: database.path.clone(), source })?
-        } else {
-            sqlite::in_memory(database)?
-        };
-        let look = Look::new(settings, connection, &database.path)?;
-        let moment =
-            Moment { fire_time: occasion.fire.fire_time, now: occasion.now, timezone: occasion.timezone };
-        let holdings = match state {
-            Some(state) => {
-                state.holdings(&settings.id, settings.mark.is_some(), occasion.now.timestamp_millis())?
-            }
-            None => Holdings::default(),
-        };
-        Ok(Self { look, holdings, moment })
-    }
-
-    /// The row that would be delivered first.
-    pub(super) fn first(&self) -> Result<Option<(Key, Row)>, BatchError> {
-        let due: Vec<Key> = self.holdings.due.iter().take(GROUP).filter_map(|key| Key::decode(key)).collect();
-        let rows = self.look.again(&due, &self.moment)?;
-        if let Some(found) = due.into_iter().zip(rows).find_map(|(key, row)| Some((key, row?))) {
-            return Ok(Some(found));
-        }
-        let held: HashSet<&str> = self.holdings.keys.iter().map(String::as_str).collect();
-        let cursor = self.holdings.sweep.cursor.as_deref().and_then(Key::decode);
-        let spans = match cursor {
-            Some(cursor) => vec![
-                Span { after: Some(cursor.clone()), until: None },
-                Span { after: None, until: Some(cursor) },
-            ],
-            None => vec![Span::default()],
-        };
-        for mut span in spans {
-            loop {
-                let page = self.look.page(&span, GROUP, &self.moment)?;
-                span.after = page.rows.last().map(|row| row.key.clone()).or(span.after);
-                let free = page.rows.into_iter().find(|row| !held.contains(row.key.encode().as_str()));
-                if let Some(free) = free {
-                    return Ok(Some((free.key, free.row)));
-                }
-                if !page.more {
-                    break;
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// All rows of a digest that the ledger does not hold.
-    pub(super) fn all(&self, max_rows: u32) -> Result<Vec<Row>, BatchError> {
-        let rows = self.look.all(max_rows, &self.moment)?.into_iter();
-        let free = rows
-            .filter(|(key, _)| key.as_ref().is_none_or(|key| !self.holdings.keys.contains(&key.encode())));
-        Ok(free.map(|(_, row)| row).collect())
     }
 }
 
@@ -190,14 +114,14 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn preview<A: Deliver>(
+    async fn preview<A: Deliver>(
         &self,
         action: &A,
         interval: Option<Duration>,
         preview: &mut Preview,
     ) -> Result<(), BatchError> {
-        let passed_over = self.passed_over()?;
-        let deliverable = self.sight.look.count(&self.sight.moment)?.saturating_sub(passed_over);
+        let passed_over = self.passed_over().await?;
+        let deliverable = self.sight.source.count(self.sight.moment).await?.saturating_sub(passed_over);
         let page = u64::from(self.settings.source.page);
         let pages = deliverable.div_ceil(page);
         let fires = match self.settings.pages {
@@ -231,7 +155,7 @@ impl Rows<'_> {
         if let Some(estimate) = estimate {
             preview.lines.push(format!("about {}", in_words(estimate)));
         }
-        match self.sight.first()? {
+        match self.sight.first().await? {
             None => preview.lines.push("nothing would be sent".to_owned()),
             Some((_, row)) => {
                 let Moment { fire_time, now, .. } = self.sight.moment;
@@ -243,11 +167,11 @@ impl Rows<'_> {
     }
 
     /// Rows that match and that the ledger holds back.
-    fn passed_over(&self) -> Result<u64, BatchError> {
+    async fn passed_over(&self) -> Result<u64, BatchError> {
         let mut count = 0;
         for group in self.sight.holdings.keys.chunks(GROUP) {
             let keys: Vec<Key> = group.iter().filter_map(|key| Key::decode(key)).collect();
-            count += self.sight.look.again(&keys, &self.sight.moment)?.iter().flatten().count() as u64;
+            count += self.sight.source.again(keys, self.sight.moment).await?.iter().flatten().count() as u64;
         }
         Ok(count)
     }

@@ -20,7 +20,7 @@ use super::ticket::Rules;
 use super::{BatchError, account::Account};
 use crate::action::mail::MailAction;
 use crate::clock::Clock;
-use crate::db::sqlite::Database;
+use crate::db::Database;
 use crate::run::{Fire, Outcome, RunContext, Stream};
 use crate::settings::{ActionSettings, BatchSettings, Pages};
 use crate::store::Store;

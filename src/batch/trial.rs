@@ -4,10 +4,10 @@ use uuid::Uuid;
 
 use super::BatchError;
 use super::key::Key;
-use super::preview::{Occasion, Sight};
+use super::preview::Occasion;
+use super::sight::Sight;
 use crate::action::mail::MailAction;
 use crate::action::{Delivery, Outcome};
-use crate::run::Row;
 use crate::settings::{ActionSettings, BatchSettings, DatabaseSettings};
 use crate::store::Reader;
 
@@ -36,7 +36,7 @@ pub async fn trial(
     let reservation = format!("try-{}", Uuid::new_v4().simple());
     let (fire_time, now) = (sight.moment.fire_time, sight.moment.now);
     if let ActionSettings::Digest { max_rows, .. } = &settings.action {
-        let rows = sight.all(*max_rows)?;
+        let rows = sight.all(*max_rows).await?;
         if rows.is_empty() {
             return Ok(None);
         }
@@ -47,7 +47,12 @@ pub async fn trial(
         };
         return Ok(Some(Trial { key: None, instead_of, outcome }));
     }
-    let Some((key, row)) = one(&sight, keys)? else { return Ok(None) };
+    let found = if keys.is_empty() {
+        sight.first().await?
+    } else {
+        sight.one(keys.iter().filter_map(|key| Key::decode(key)).collect()).await?
+    };
+    let Some((key, row)) = found else { return Ok(None) };
     let delivery = Delivery { row: &row, reservation: &reservation, fire_time, now };
     let instead_of = action.recipient(&delivery).unwrap_or_else(|error| error.to_string());
     let outcome = match action.render(&delivery) {
@@ -55,13 +60,4 @@ pub async fn trial(
         Err(error) => error.into(),
     };
     Ok(Some(Trial { key: Some(key.encode()), instead_of, outcome }))
-}
-
-fn one(sight: &Sight, keys: &[String]) -> Result<Option<(Key, Row)>, BatchError> {
-    if keys.is_empty() {
-        return sight.first();
-    }
-    let keys: Vec<Key> = keys.iter().filter_map(|key| Key::decode(key)).collect();
-    let rows = sight.look.again(&keys, &sight.moment)?;
-    Ok(keys.into_iter().zip(rows).find_map(|(key, row)| Some((key, row?))))
 }

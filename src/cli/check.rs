@@ -4,8 +4,10 @@ mod tables;
 
 use std::io::Write as _;
 
+use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::runtime::Builder;
 
 use super::{ConfigArg, exit};
 use crate::clock::Clock;
@@ -34,7 +36,8 @@ impl Check {
                 Err(invalid) => (None, invalid.errors, invalid.warnings),
             };
         if let Some(settings) = &settings {
-            let found = tables::check(settings, &self.config.config);
+            let runtime = Builder::new_current_thread().enable_all().build().context("could not start")?;
+            let found = runtime.block_on(tables::check(settings, &self.config.config));
             let (wrong, odd): (Vec<_>, Vec<_>) =
                 found.into_iter().partition(|found| found.severity == Severity::Error);
             errors.extend(wrong);

@@ -1,6 +1,6 @@
 //! `gulou dry-run`: what would happen, found without changing anything.
 //!
-//! Nothing here starts, writes or connects: previews look at files, the state and the databases read-only.
+//! Nothing here starts or writes: previews look at files, the state and the databases read-only.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::{Asia::Shanghai, Tz};
 use clap::Args;
 use serde_json::{Value, json};
+use tokio::runtime::{Builder, Runtime};
 
 use super::{ConfigArg, exit};
 use crate::action::mail::{MailAction, Transport};
@@ -115,12 +116,14 @@ struct Viewer<'s> {
     now: DateTime<Utc>,
     host: Host,
     state: Option<Reader>,
+    runtime: Runtime,
 }
 
 impl<'s> Viewer<'s> {
     fn new(settings: &'s Settings, clock: Clock) -> anyhow::Result<Self> {
         let state = Reader::open(&settings.state).context("could not look at the state")?;
-        Ok(Self { settings, now: clock.now(), host: Host::new(clock.clone()), clock, state })
+        let runtime = Builder::new_current_thread().enable_all().build().context("could not start")?;
+        Ok(Self { runtime, settings, now: clock.now(), host: Host::new(clock.clone()), clock, state })
     }
 
     fn look<'a>(&self, function: &'a FunctionSettings, trigger: &'a TriggerSettings, count: u16) -> Look<'a> {
@@ -190,7 +193,7 @@ impl<'s> Viewer<'s> {
         let action = MailAction::new(mail, Transport::open(transport, self.clock.clone()))?;
         let state = self.state.as_ref();
         let occasion = Occasion { fire, now: self.now, timezone, interval };
-        Ok(batch::preview(batch, database, &action, state, occasion))
+        Ok(self.runtime.block_on(batch::preview(batch, database, &action, state, occasion)))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::Path;
 
+use super::database::dialect;
 use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::mail;
@@ -12,6 +13,7 @@ use crate::settings::{
     ActionSettings, BatchSettings, ErrorLimit, OnUncertain, Pages, Relation, SourceSettings,
 };
 use crate::spelling::nearest;
+use crate::sql::Dialect;
 
 const KEYS: Keys = Keys {
     known: &[
@@ -119,7 +121,10 @@ fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<Sour
     let database = fields.need("database", |node| {
         reference(node, "database", "databases", scope.daemon.database_names.as_deref())
     });
-    let filter = fields.get("where").map(|node| statement(node, "where"));
+    // Of a database that is not there, or wrong, nothing is known but that its SQL is standard.
+    let settings = database.as_ref().and_then(|name| scope.daemon.databases.get(name));
+    let dialect = settings.map_or(Dialect::Sqlite, dialect);
+    let filter = fields.get("where").map(|node| statement(node, "where", dialect));
     let is_filter_wrong = matches!(filter, Some(None));
     let filter = filter.flatten();
     let relation = match (fields.get("table"), fields.get("query")) {
@@ -128,7 +133,7 @@ fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<Sour
             if let Some(node) = fields.get("where") {
                 node.error("`where` belongs to a `table`", "write the condition into the query".to_owned());
             }
-            query_of(query).map(Relation::Query)
+            query_of(query, dialect).map(Relation::Query)
         }
         (None, None) => {
             node.error("the rows come from nowhere", "say `table`, or `query`".to_owned());
@@ -139,7 +144,7 @@ fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<Sour
             None
         }
     };
-    let key = if may_lack_key { fields.read("key", Node::text) } else { fields.need("key", Node::text) };
+    let key = if may_lack_key { fields.read("key", key) } else { fields.need("key", key) };
     let columns = fields.read("columns", columns).unwrap_or_default();
     let page = fields.read("page", |node| node.integer(1..=100_000)).unwrap_or(1000);
     if is_filter_wrong {
@@ -148,7 +153,7 @@ fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<Sour
     Some(SourceSettings {
         database: database?,
         relation: relation?,
-        key: key.map(str::to_owned),
+        key: key.unwrap_or_default(),
         columns,
         page: u32::try_from(page).ok()?,
     })
@@ -179,6 +184,22 @@ pub(super) fn reference(
     None
 }
 
+/// A column, or several.
+fn key(node: &Node<'_>) -> Option<Vec<String>> {
+    if node.is_string() {
+        return node.text().map(|column| vec![column.to_owned()]);
+    }
+    if node.kind() != "a list" {
+        return node.wrong_type("a column's name or a list of them");
+    }
+    let key = columns(node)?;
+    if key.is_empty() {
+        node.error("no column is named", "write as in `\"id\"` or `[\"shop\", \"number\"]`".to_owned());
+        return None;
+    }
+    Some(key)
+}
+
 fn columns(node: &Node<'_>) -> Option<Vec<String>> {
     let mut columns: Vec<String> = Vec::new();
     for node in node.list()? {
@@ -193,7 +214,7 @@ fn columns(node: &Node<'_>) -> Option<Vec<String>> {
 }
 
 /// SQL of the user's own, without a semicolon at its end.
-fn statement(node: &Node<'_>, what: &str) -> Option<String> {
+fn statement(node: &Node<'_>, what: &str, dialect: Dialect) -> Option<String> {
     let text = node.text()?;
     if text.trim_end().ends_with(';') {
         node.error(
@@ -202,12 +223,12 @@ fn statement(node: &Node<'_>, what: &str) -> Option<String> {
         );
         return None;
     }
-    check_parameters(node, text)?;
+    check_parameters(node, text, dialect)?;
     Some(text.to_owned())
 }
 
-fn query_of(node: &Node<'_>) -> Option<String> {
-    let text = statement(node, "query")?;
+fn query_of(node: &Node<'_>, dialect: Dialect) -> Option<String> {
+    let text = statement(node, "query", dialect)?;
     let first = text.split_whitespace().next().unwrap_or_default().to_lowercase();
     if !["select", "with", "values"].contains(&first.as_str()) {
         node.error(format!("a query reads rows; this starts with `{first}`"), "write a `SELECT`".to_owned());

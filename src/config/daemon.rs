@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::database;
 use super::decode::{Keys, Node};
 use super::units::{duration, mailbox, positive_duration, timezone};
 use crate::settings::{
@@ -72,7 +73,7 @@ impl DaemonConfig {
     pub fn read(node: &Node<'_>, folder: &Path) -> Self {
         let mut config = Self::defaults(folder);
         let Some(fields) = node.object(&KEYS) else { return config };
-        if let Some(state) = fields.read("state", |node| sqlite_path(node, folder, "the state")) {
+        if let Some(state) = fields.read("state", |node| database::sqlite_path(node, folder, "the state")) {
             config.state = state;
         }
         if let Some(triggers) = fields.read("triggers", Node::text) {
@@ -88,8 +89,8 @@ impl DaemonConfig {
         let databases = fields.read("databases", Node::entries).unwrap_or_default();
         config.database_names = Some(databases.iter().map(|(name, _)| (*name).to_owned()).collect());
         for (name, entry) in databases {
-            if let Some(database) = database(&entry, folder) {
-                if database.path == config.state {
+            if let Some(database) = database::read(&entry, folder) {
+                if matches!(&database, DatabaseSettings::Sqlite(file) if file.path == config.state) {
                     let help =
                         "give one of them a file of its own: the state belongs to Gulou alone".to_owned();
                     entry.error(format!("the database `{name}` is the state itself"), help);
@@ -138,51 +139,6 @@ fn read_history(node: &Node<'_>, history: &mut HistorySettings) {
     }
     if let Some(runs) = fields.read("keep_runs", |node| node.integer(1..=u64::from(u32::MAX))) {
         history.keep_runs = u32::try_from(runs).unwrap_or(u32::MAX);
-    }
-}
-
-fn database(node: &Node<'_>, folder: &Path) -> Option<DatabaseSettings> {
-    let fields = node.object(&Keys::only(&["url", "create_with"]))?;
-    let create_with = fields.read("create_with", |node| {
-        let path = absolute(folder, node.text()?);
-        if !path.is_file() {
-            node.error(format!("there is no file `{}`", node.text()?), None);
-        }
-        Some(path)
-    });
-    Some(DatabaseSettings {
-        path: fields.need("url", |node| sqlite_path(node, folder, "a database"))?,
-        create_with,
-    })
-}
-
-/// The file of `sqlite://PATH`.
-fn sqlite_path(node: &Node<'_>, folder: &Path, what: &str) -> Option<PathBuf> {
-    let url = node.text()?;
-    let example =
-        || Some("write `sqlite://var/name.db` (relative to this file) or `sqlite:///srv/name.db`".to_owned());
-    let Some((scheme, rest)) = url.split_once("://") else {
-        node.error(format!("`{url}` is not the URL of {what}"), example());
-        return None;
-    };
-    match scheme {
-        "sqlite" if rest.is_empty() || rest.starts_with(':') || rest.ends_with('/') => {
-            node.error(format!("`{url}` names no file"), example());
-            None
-        }
-        "sqlite" if rest.contains('?') => {
-            node.error(format!("`{url}` has options; SQLite is set up by Gulou itself"), example());
-            None
-        }
-        "sqlite" => Some(absolute(folder, rest)),
-        "postgres" | "postgresql" | "mysql" | "mariadb" => {
-            node.error(format!("`{scheme}://` is not supported by this version"), example());
-            None
-        }
-        _ => {
-            node.error(format!("`{scheme}://` is not a kind of database that Gulou knows"), example());
-            None
-        }
     }
 }
 

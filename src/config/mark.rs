@@ -3,6 +3,7 @@
 use super::decode::{Keys, Node};
 use crate::settings::{MarkSettings, MarkValue, Relation, SourceSettings};
 use crate::spelling::nearest;
+use crate::sql::Dialect;
 
 /// What SQL and marks may use.
 const TIMES: [&str; 6] = ["now", "now_local", "now_unix", "fire_time", "fire_time_local", "fire_time_unix"];
@@ -33,7 +34,7 @@ fn check_source(node: &Node<'_>, source: &SourceSettings, sent: &[(String, MarkV
         node.error("rows of a query cannot be marked: it has no one table to write to", help);
         return;
     };
-    if source.key.is_none() && is_digest {
+    if source.key.is_empty() && is_digest {
         node.error("a mark finds its rows by the source's `key`", "add `key` to the source".to_owned());
     }
     let Some(filter) = filter else {
@@ -84,64 +85,17 @@ fn parameter_help(name: &str) -> String {
         .unwrap_or_else(|| format!("known: {}", known.join(", ")))
 }
 
-/// Reports the first `:name` of an SQL text that nobody binds.
-pub(super) fn check_parameters(node: &Node<'_>, sql: &str) -> Option<()> {
-    for (offset, name) in parameters(sql) {
-        if !TIMES.contains(&name.as_str()) {
-            let length = 1 + name.chars().count();
-            let help = parameter_help(&name);
-            node.error_inside(offset, length, format!("`:{name}` is not a parameter"), Some(help));
-            return None;
+/// Reports the first parameter of an SQL text that nobody binds.
+pub(super) fn check_parameters(node: &Node<'_>, sql: &str, dialect: Dialect) -> Option<()> {
+    for parameter in dialect.parameters(sql) {
+        let name = parameter.text.strip_prefix(':').unwrap_or(parameter.text);
+        if parameter.text.starts_with(':') && TIMES.contains(&name) {
+            continue;
         }
+        let (offset, length) = (sql[..parameter.at].chars().count(), parameter.text.chars().count());
+        let message = format!("`{}` is not a parameter", parameter.text);
+        node.error_inside(offset, length, message, Some(parameter_help(name)));
+        return None;
     }
     Some(())
-}
-
-/// The parameters of an SQL text with the place of their colon in characters; quoted text and comments have none.
-fn parameters(sql: &str) -> Vec<(usize, String)> {
-    let characters: Vec<char> = sql.chars().collect();
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < characters.len() {
-        match characters[at] {
-            quote @ ('\'' | '"' | '`') => at = position(&characters, at + 1, |rest| rest[0] == quote) + 1,
-            '[' => at = position(&characters, at + 1, |rest| rest[0] == ']') + 1,
-            '-' if characters.get(at + 1) == Some(&'-') => {
-                at = position(&characters, at, |rest| rest[0] == '\n');
-            }
-            '/' if characters.get(at + 1) == Some(&'*') => {
-                at = position(&characters, at + 2, |rest| rest.starts_with(&['*', '/'])) + 2;
-            }
-            ':' => {
-                let end = position(&characters, at + 1, |rest| !rest[0].is_alphanumeric() && rest[0] != '_');
-                if end > at + 1 {
-                    found.push((at, characters[at + 1..end].iter().collect()));
-                }
-                at = end;
-            }
-            _ => at += 1,
-        }
-    }
-    found
-}
-
-fn position(characters: &[char], from: usize, end: impl Fn(&[char]) -> bool) -> usize {
-    (from..characters.len()).find(|&at| end(&characters[at..])).unwrap_or(characters.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parameters;
-
-    #[test]
-    fn parameters_outside_quotes_are_found() {
-        let names = |sql| parameters(sql).into_iter().map(|(_, name)| name).collect::<Vec<_>>();
-        assert_eq!(names("due <= :now AND t > :fire_time_unix"), ["now", "fire_time_unix"]);
-        assert_eq!(
-            names("a = ':no' AND \":no\" = `:no` AND [:no] = 1 -- :no\n AND b = :now /* :no */"),
-            ["now"]
-        );
-        assert_eq!(parameters("名 = :x"), [(4, "x".to_owned())]);
-        assert!(names("a = ': b' AND c = 'it''s :no").is_empty());
-    }
 }

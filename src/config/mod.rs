@@ -4,7 +4,7 @@
 //! walks the JSON and collects what is wrong instead of stopping at the first, so that one look at
 //! `gulou check` shows all there is to fix, in all files. The other files each know one part of the format:
 //!
-//! - `daemon`: the daemon config, its databases and mail transports
+//! - `daemon`: the daemon config and its mail transports; `database`: its databases
 //! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
 //! - `batch`, `mail`, `mark`: the parts of a batch
 //! - `lint`: what schedules may not mean
@@ -17,6 +17,7 @@
 
 mod batch;
 mod daemon;
+mod database;
 mod decode;
 mod diagnostic;
 mod findings;

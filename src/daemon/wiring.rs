@@ -64,9 +64,7 @@ impl Wiring {
     }
 
     fn batch(&self, batch: &BatchSettings, function: &FunctionSettings) -> anyhow::Result<Batch<MailAction>> {
-        let name = &batch.source.database;
-        let database =
-            self.databases.connect(name).with_context(|| format!("there is no database `{name}`"))?;
+        let database = self.databases.connect(&batch.source.database)?;
         let (ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. }) = &batch.action;
         let transport = self
             .transports

@@ -1,11 +1,14 @@
-//! Connections to the user's databases: one dialect a file. Knows nothing of batches.
+//! Connections to the user's databases: one dialect a folder. Knows nothing of batches.
 
+mod inspect;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use self::inspect::{Column, Inspector, Table};
 use crate::settings::DatabaseSettings;
+use crate::sql::Dialect;
 
 /// Why a database could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +46,12 @@ pub enum DbError {
     /// What was asked does not fit the tables.
     #[error("{0}")]
     Mismatch(String),
+    /// The configuration names no such database.
+    #[error("there is no database `{0}`")]
+    Unknown(String),
+    /// It is of a kind that this version cannot use.
+    #[error("{0} is not supported by this version")]
+    Unsupported(&'static str),
     /// The connection's thread is gone.
     #[error("the connection to the database is closed")]
     Closed,
@@ -61,7 +70,43 @@ impl Databases {
     }
 
     /// A connection of its own to the database called `name`, opened when it is first used.
-    pub fn connect(&self, name: &str) -> Option<sqlite::Database> {
-        self.settings.get(name).map(|settings| sqlite::Database::new(settings.clone()))
+    pub fn connect(&self, name: &str) -> Result<Database, DbError> {
+        let settings = self.settings.get(name).ok_or_else(|| DbError::Unknown(name.to_owned()))?;
+        Database::new(settings, Access::Full)
+    }
+}
+
+/// What a connection may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Read and write; a file that does not exist is made, if its settings say how.
+    Full,
+    /// Only look: not a byte is changed. Of a file that does not exist, a copy is made in memory.
+    ReadOnly,
+}
+
+/// A connection to a database. Clones share it. It is opened at its first use, and again at the next one when it was
+/// lost or could not be opened.
+#[derive(Clone, Debug)]
+pub enum Database {
+    /// To a file.
+    Sqlite(sqlite::Database),
+}
+
+impl Database {
+    /// Opens nothing yet.
+    pub fn new(settings: &DatabaseSettings, access: Access) -> Result<Self, DbError> {
+        match settings {
+            DatabaseSettings::Sqlite(file) => Ok(Self::Sqlite(sqlite::Database::new(file.clone(), access))),
+            DatabaseSettings::Postgres(_) => Err(DbError::Unsupported("PostgreSQL")),
+            DatabaseSettings::MySql(_) => Err(DbError::Unsupported("MySQL")),
+        }
+    }
+
+    /// How it spells SQL.
+    pub fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Rows that the ledger keeps, as an operator sees and settles them.
 
-use super::{Reader, Store, StoreError, sqlite};
+use super::postgres::{self, Session};
+use super::{Backend, Reader, Source, Store, StoreError, sqlite};
 
 /// What the ledger holds of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,21 +87,50 @@ impl Store {
     /// hands of a run, and left alone.
     pub async fn requeue(&self, requeue: Requeue) -> Result<u64, StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| sqlite::ledger_rows::requeue(connection, epoch, &requeue)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::ledger_rows::requeue(connection, epoch, &requeue)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger_rows::requeue(session, epoch, &requeue).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Rows are never to be delivered. With `mark` they are to be marked as failed, as any row that is recorded so; else
     /// they stay as failed. Answers how many. Which rows are left alone: see [`Store::requeue`].
     pub async fn discard(&self, rows: Selection, mark: bool) -> Result<u64, StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| sqlite::ledger_rows::discard(connection, epoch, &rows, mark)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                let discard =
+                    move |connection: &_| sqlite::ledger_rows::discard(connection, epoch, &rows, mark);
+                store.write(discard).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger_rows::discard(session, epoch, &rows, mark).await
+                    })
+                    .await
+            }
+        }
     }
 }
 
 impl Reader {
     /// What the ledger holds of each batch that ever ran, by id.
     pub fn batches(&self) -> Result<Vec<BatchSummary>, StoreError> {
-        sqlite::ledger_rows::batches(self.connection())
+        match &self.0 {
+            Source::Sqlite(reader) => sqlite::ledger_rows::batches(reader.connection()),
+            Source::Postgres(reader) => {
+                reader.read(async |session: &Session| postgres::ledger_rows::batches(session).await)
+            }
+        }
     }
 
     /// Rows of a batch in one state, or in any; the longest in it first, at most `limit`.
@@ -124,8 +154,19 @@ impl Reader {
         batch: &str,
         state: Option<RowState>,
         limit: u32,
-        each: impl FnMut(LedgerRow) -> bool,
+        mut each: impl FnMut(LedgerRow) -> bool,
     ) -> Result<(), StoreError> {
-        sqlite::ledger_rows::rows(self.connection(), batch, state, limit, each)
+        match &self.0 {
+            Source::Sqlite(reader) => {
+                sqlite::ledger_rows::rows(reader.connection(), batch, state, limit, each)
+            }
+            Source::Postgres(reader) => {
+                let rows = reader.read(async |session: &Session| {
+                    postgres::ledger_rows::rows(session, batch, state, limit).await
+                })?;
+                let _ = rows.into_iter().all(&mut each);
+                Ok(())
+            }
+        }
     }
 }

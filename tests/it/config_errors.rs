@@ -238,6 +238,9 @@ fn numbers_and_words_have_their_bounds() {
     refused("/target/batch/on_uncertain", json!("drop"), "`hold` or `resend`");
     refused("/target/batch/id", Value::Null, "`id` is missing here");
     refused("/target/batch/source/key", Value::Null, "`key` is missing here");
+    refused("/target/batch/source/key", json!([]), "no column is named");
+    refused("/target/batch/source/key", json!(["id", "id"]), "`id` is listed twice");
+    refused("/target/batch/source/key", json!(1), "a column's name or a list of them");
     refused("/target/batch/source/query", json!("SELECT 1"), "`table` and `query` exclude each other");
     refused("/target/batch/action/mail/to", json!("{{ email"), "the template cannot be read");
     refused("/target/batch/action/mail/max_rows", json!(1), "belongs to a mail with `\"per\": \"run\"`");
@@ -371,6 +374,8 @@ fn the_database_is_asked() {
         json!("code"),
         "`code` may repeat: it has no unique index of its own",
     );
+    refused("/target/batch/source/key", json!(["email", "code"]), "`email, code` may repeat");
+    refused("/target/batch/source/key", json!(["id", "cdoe"]), "no column `cdoe` | did you mean `code`?");
     refused("/target/batch/mark/sent", json!({ "status": true, "snet_at": 1 }), "has no column `snet_at`");
 
     let project = project();

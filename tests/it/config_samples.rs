@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::{TimeZone, Utc};
 use gulou::config::load;
 use gulou::settings::{
-    ActionSettings, FunctionSettings, MailRoute, MarkValue, Misfire, Overlap, Pages, Relation, TargetSettings,
+    ActionSettings, DatabaseSettings, FunctionSettings, MailRoute, MarkValue, Misfire, Overlap, Pages,
+    Relation, TargetSettings,
 };
 use rusqlite::Connection;
 use serde_json::json;
@@ -35,7 +36,8 @@ fn the_daemon_config_has_its_parts() {
     );
     let settings = loaded.unwrap().settings;
     assert_eq!(settings.state, repository().join("var/gulou.db"));
-    assert_eq!(settings.databases["main"].path, repository().join("var/demo.db"));
+    let DatabaseSettings::Sqlite(file) = &settings.databases["main"] else { panic!("{settings:?}") };
+    assert_eq!(file.path, repository().join("var/demo.db"));
     assert_eq!(settings.mail["outbox"].route, MailRoute::Maildir(repository().join("var/outbox")));
     assert_eq!(settings.mail["outbox"].from, "鼓楼 <gulou@example.com>");
     assert_eq!(settings.history.keep, Duration::from_secs(30 * 86_400));
@@ -103,7 +105,7 @@ fn the_other_mails_are_a_digest_a_yearly_mail_and_a_join() {
     assert_eq!(expressions(&functions["childrens-day"]), ["0 0 9 1 6 * *"]);
     assert_eq!(batch("childrens-day").pages, Pages::All);
     assert_eq!(expressions(&functions["activities"]), ["0 0 11 * * * *"]);
-    assert_eq!(batch("activities").source.key.as_deref(), Some("id"));
+    assert_eq!(batch("activities").source.key, ["id"]);
 }
 
 #[test]

@@ -15,15 +15,16 @@ const TABLE: &[(&str, &[&str])] = &[
     ("cron", &[]),
     ("run", &[]),
     ("spelling", &[]),
+    ("sql", &[]),
     ("schedule", &["cron"]),
     ("settings", &["schedule"]),
     ("folder", &["settings"]),
-    ("config", &["spelling", "settings", "schedule", "folder"]),
-    ("db", &["settings"]),
+    ("config", &["spelling", "sql", "settings", "schedule", "folder"]),
+    ("db", &["settings", "sql"]),
     ("store", &["settings", "run", "db::sqlite"]),
     ("action", &["settings", "run", "clock"]),
     ("target", &["settings", "run", "clock"]),
-    ("batch", &["settings", "run", "clock", "db", "action", "store"]),
+    ("batch", &["settings", "sql", "run", "clock", "db", "action", "store"]),
     ("engine", &["settings", "spelling", "run", "clock", "schedule", "action", "target", "batch", "store"]),
     ("server", &["run", "spelling", "store", "engine"]),
     (
@@ -57,6 +58,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("minijinja", &["action", "config/mail"]),
     ("rusqlite", &["store", "db", "batch/source"]),
     ("sd_notify", &["daemon"]),
+    ("tokio_postgres", &["store"]),
     ("tracing_subscriber", &["cli", "daemon"]),
 ];
 

@@ -26,6 +26,7 @@ mod mail_batch;
 mod mail_maildir;
 mod mail_message;
 mod mail_smtp;
+mod own_servers;
 mod readme;
 mod scenario_crash;
 mod scenario_drain;
@@ -34,7 +35,9 @@ mod scenario_lane;
 mod scenario_nonsense;
 mod scenario_reload;
 mod scenario_samples;
-mod store_runs;
+#[path = "../servers/mod.rs"]
+mod servers;
+mod store;
 mod support;
 mod target_command;
 mod target_function;

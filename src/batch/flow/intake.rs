@@ -10,7 +10,7 @@ use super::{
     StoreError, Sweep, Ticket, lane_heading,
 };
 use crate::batch::job::is_lane_run;
-use crate::batch::key::Key;
+use crate::batch::key::{Key, Part};
 use crate::batch::source::{Keyed, Moment, Span};
 use crate::store::ledger::Verdict;
 
@@ -327,7 +327,7 @@ impl<A: Deliver> Flow<'_, A> {
                 self.account.selected += 1;
             }
             // What cannot be read as a key is not in the table either; the look-up will say so.
-            let key = Key::decode(&due.entry.key).unwrap_or_else(|| Key::Text(due.entry.key.clone()));
+            let key = Key::decode(&due.entry.key).unwrap_or_else(|| Part::Text(due.entry.key.clone()).into());
             tickets.push(Ticket {
                 entry: due.entry,
                 key,

@@ -1,4 +1,4 @@
-//! Where rows come from and where they are marked. Knows nothing of the ledger.
+//! Where rows come from and where they are marked: one dialect a file. Knows nothing of the ledger.
 
 mod moment;
 mod query;
@@ -6,18 +6,14 @@ mod sqlite;
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
-
 pub(super) use self::moment::{Moment, PARAMETERS};
-use self::query::Queries;
 use super::BatchError;
 use super::key::Key;
 #[cfg(test)]
 use super::tests::Fuse;
-use crate::db::DbError;
-use crate::db::sqlite::Database;
+use crate::db::{Database, DbError};
 use crate::run::Row;
-use crate::settings::BatchSettings;
+use crate::settings::{BatchSettings, Relation};
 
 /// A row and its key.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,18 +65,35 @@ pub(super) enum Marked {
 /// The rows of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct Source {
-    database: Database,
-    queries: Arc<Queries>,
+    rows: Rows,
+    condition: Arc<str>,
+    /// How many columns a key has.
+    width: usize,
     #[cfg(test)]
     pub(super) fuse: Fuse,
+}
+
+/// The rows, by the kind of database that has them.
+#[derive(Clone, Debug)]
+enum Rows {
+    Sqlite(sqlite::Rows),
 }
 
 impl Source {
     /// Builds the statements; touches no database.
     pub(super) fn new(settings: &BatchSettings, database: Database) -> Result<Self, BatchError> {
+        query::check(settings)?;
+        let rows = match database {
+            Database::Sqlite(database) => Rows::Sqlite(sqlite::Rows::new(settings, database)),
+        };
+        let condition = match &settings.source.relation {
+            Relation::Table { filter, .. } => filter.as_deref().unwrap_or_default(),
+            Relation::Query(_) => "",
+        };
         Ok(Self {
-            database,
-            queries: Arc::new(Queries::new(settings)?),
+            rows,
+            condition: condition.into(),
+            width: settings.source.key.len(),
             #[cfg(test)]
             fuse: Fuse::default(),
         })
@@ -91,110 +104,75 @@ impl Source {
         format!(
             "stuck: row {key} is delivered and marked, and still matches \"where\": {}; make the mark change what the \
              condition asks for",
-            self.queries.condition()
+            self.condition
         )
     }
 
     /// At most `limit` rows of `span`.
     pub(super) async fn page(&self, span: Span, limit: usize, moment: Moment) -> Result<Page, DbError> {
-        self.call(move |connection, queries| sqlite::page(connection, queries, &span, limit, &moment)).await
+        self.fitting(span.after.iter().chain(&span.until))?;
+        match &self.rows {
+            Rows::Sqlite(rows) => rows.page(span, limit, moment).await,
+        }
     }
 
     /// The rows with these keys as they are now; none where a row is gone or no longer matches.
     pub(super) async fn again(&self, keys: Vec<Key>, moment: Moment) -> Result<Vec<Option<Row>>, DbError> {
-        self.call(move |connection, queries| sqlite::again(connection, queries, &keys, &moment)).await
+        let mut answers = vec![None; keys.len()];
+        // A key of other columns is in no row.
+        let (places, keys): (Vec<usize>, Vec<Key>) =
+            keys.into_iter().enumerate().filter(|(_, key)| self.fits(key)).unzip();
+        let found = match &self.rows {
+            Rows::Sqlite(rows) => rows.again(keys, moment).await,
+        };
+        for (place, row) in places.into_iter().zip(found?) {
+            answers[place] = row;
+        }
+        Ok(answers)
     }
 
     /// Marks rows in one transaction, durable when this returns. One answer a row.
     pub(super) async fn mark(&self, rows: Vec<ToMark>, moment: Moment) -> Result<Vec<Marked>, DbError> {
         #[cfg(test)]
         self.fuse.burn().await;
-        self.call(move |connection, queries| sqlite::mark(connection, queries, &rows, &moment)).await
+        // Not vanished: it is delivered, and its row has another key now.
+        self.fitting(rows.iter().map(|row| &row.key))?;
+        match &self.rows {
+            Rows::Sqlite(source) => source.mark(rows, moment).await,
+        }
     }
 
     /// How many rows match.
     pub(super) async fn count(&self, moment: Moment) -> Result<u64, DbError> {
-        self.call(move |connection, queries| sqlite::count(connection, queries, &moment)).await
+        match &self.rows {
+            Rows::Sqlite(rows) => rows.count(moment).await,
+        }
     }
 
     /// All rows, in the query's own order; an error when there are more than `limit`.
     pub(super) async fn all(&self, limit: u32, moment: Moment) -> Result<Vec<(Option<Key>, Row)>, DbError> {
-        self.call(move |connection, queries| sqlite::all(connection, queries, limit, &moment)).await
+        match &self.rows {
+            Rows::Sqlite(rows) => rows.all(limit, moment).await,
+        }
     }
 
-    async fn call<T, F>(&self, work: F) -> Result<T, DbError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&mut Connection, &Queries) -> Result<T, Fault> + Send + 'static,
-    {
-        let queries = Arc::clone(&self.queries);
-        let path = self.database.path().to_owned();
-        self.database
-            .call(move |connection| work(connection, &queries).map_err(|fault| fault.at(&path)))
-            .await
+    fn fits(&self, key: &Key) -> bool {
+        key.parts().len() == self.width
     }
-}
 
-/// What went wrong below, before it is known in which file.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The database refused.
-    Sqlite(rusqlite::Error),
-    /// What was asked does not fit the tables.
-    Mismatch(String),
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sqlite(error)
-    }
-}
-
-impl Fault {
-    fn at(self, path: &std::path::Path) -> DbError {
-        match self {
-            Self::Sqlite(source) => DbError::Sqlite { path: path.to_owned(), source },
-            Self::Mismatch(what) => DbError::Mismatch(what),
+    fn fitting<'k>(&self, mut keys: impl Iterator<Item = &'k Key>) -> Result<(), DbError> {
+        match keys.find(|key| !self.fits(key)) {
+            None => Ok(()),
+            Some(key) => Err(DbError::Mismatch(format!(
+                "the ledger has the key {key} of this batch, which is not of the {} columns in source.key; put the \
+                 key back as it was, or give the batch another id",
+                self.width
+            ))),
         }
     }
 }
 
-/// The same rows through a connection that a preview has opened. Blocks.
-#[derive(Debug)]
-pub(super) struct Look {
-    connection: Connection,
-    queries: Queries,
-    path: std::path::PathBuf,
-}
-
-impl Look {
-    /// Builds the statements for `connection`, which is to the database `path`.
-    pub(super) fn new(
-        settings: &BatchSettings,
-        connection: Connection,
-        path: &std::path::Path,
-    ) -> Result<Self, BatchError> {
-        Ok(Self { connection, queries: Queries::new(settings)?, path: path.to_owned() })
-    }
-
-    /// See [`Source::page`].
-    pub(super) fn page(&self, span: &Span, limit: usize, moment: &Moment) -> Result<Page, DbError> {
-        sqlite::page(&self.connection, &self.queries, span, limit, moment)
-            .map_err(|fault| fault.at(&self.path))
-    }
-
-    /// See [`Source::again`].
-    pub(super) fn again(&self, keys: &[Key], moment: &Moment) -> Result<Vec<Option<Row>>, DbError> {
-        sqlite::again(&self.connection, &self.queries, keys, moment).map_err(|fault| fault.at(&self.path))
-    }
-
-    /// See [`Source::count`].
-    pub(super) fn count(&self, moment: &Moment) -> Result<u64, DbError> {
-        sqlite::count(&self.connection, &self.queries, moment).map_err(|fault| fault.at(&self.path))
-    }
-
-    /// See [`Source::all`].
-    pub(super) fn all(&self, limit: u32, moment: &Moment) -> Result<Vec<(Option<Key>, Row)>, DbError> {
-        sqlite::all(&self.connection, &self.queries, limit, moment).map_err(|fault| fault.at(&self.path))
-    }
+/// What to say when there are more rows than a digest may have.
+fn too_many(limit: u32) -> String {
+    format!("there are more than {limit} rows; raise max_rows, or narrow the source")
 }

@@ -1,24 +1,44 @@
-//! The statements of a source, built once.
+//! The statements of a source whose rows are looked up and marked one by one, built once.
+
+use std::slice;
 
 use super::super::BatchError;
 use super::PARAMETERS;
 use crate::settings::{ActionSettings, BatchSettings, MarkSettings, MarkValue, Relation};
+use crate::sql::Dialect;
 
-/// Names of the parameters that statements have beside the user's.
-pub(super) const AFTER: &str = ":gulou_after";
-pub(super) const UNTIL: &str = ":gulou_until";
+/// The parameter that statements have beside the user's, the time's, and those below.
 pub(super) const LIMIT: &str = ":gulou_limit";
-pub(super) const KEY: &str = ":gulou_key";
+
+/// Refuses settings that contradict each other.
+pub(super) fn check(settings: &BatchSettings) -> Result<(), BatchError> {
+    let refuse =
+        |problem: &str| Err(BatchError::Settings { batch: settings.id.clone(), problem: problem.to_owned() });
+    let source = &settings.source;
+    let digest = matches!(settings.action, ActionSettings::Digest { .. });
+    if source.key.is_empty() && (!digest || settings.mark.is_some()) {
+        return refuse("name the key column in source.key");
+    }
+    match &source.relation {
+        _ if settings.mark.is_none() => Ok(()),
+        Relation::Query(_) => refuse("a query cannot be marked; use a table, or no mark"),
+        Relation::Table { filter: None, .. } => {
+            refuse("a mark needs a \"where\" that no longer holds once a row is marked")
+        }
+        Relation::Table { .. } => Ok(()),
+    }
+}
 
 /// The statements of a source.
 #[derive(Debug)]
 pub(super) struct Queries {
-    /// Name of the key column, unquoted.
-    pub(super) key: Option<String>,
+    dialect: Dialect,
+    /// Names of the key columns, unquoted.
+    pub(super) key: Vec<String>,
+    /// The same as a statement names them.
+    key_columns: Vec<String>,
     /// `SELECT key, columns FROM … WHERE condition`, ready for more conditions.
     select: String,
-    condition: String,
-    key_column: String,
     /// All rows, without the key in front.
     pub(super) all: String,
     pub(super) count: String,
@@ -34,94 +54,134 @@ pub(super) struct Queries {
 #[derive(Debug)]
 pub(super) struct Update {
     pub(super) sql: String,
-    /// One a column, for `:gulou_0` and so on.
+    /// One a column, for [`value_parameter`] 0 and so on.
     pub(super) values: Vec<MarkValue>,
 }
 
 impl Queries {
-    pub(super) fn new(settings: &BatchSettings) -> Result<Self, BatchError> {
-        let refuse = |problem: &str| {
-            Err(BatchError::Settings { batch: settings.id.clone(), problem: problem.to_owned() })
-        };
+    /// For settings that [`check`] lets pass.
+    pub(super) fn new(settings: &BatchSettings, dialect: Dialect) -> Self {
         let source = &settings.source;
-        let digest = matches!(settings.action, ActionSettings::Digest { .. });
-        if source.key.is_none() && (!digest || settings.mark.is_some()) {
-            return refuse("name the key column in source.key");
-        }
         let (from, name, condition) = match &source.relation {
-            Relation::Table { name, filter } => (quote_path(name), quote_path(name), filter.clone()),
+            Relation::Table { name, filter } => {
+                (dialect.quote_path(name), dialect.quote_path(name), filter.as_deref())
+            }
             Relation::Query(query) => {
                 let query = query.trim().trim_end_matches(';');
-                (format!("(\n{query}\n) AS \"gulou_rows\""), "\"gulou_rows\"".to_owned(), None)
+                let name = dialect.quote("gulou_rows");
+                (format!("(\n{query}\n) AS {name}"), name, None)
             }
         };
-        if settings.mark.is_some() {
-            match &source.relation {
-                Relation::Query(_) => return refuse("a query cannot be marked; use a table, or no mark"),
-                Relation::Table { filter: None, .. } => {
-                    return refuse("a mark needs a \"where\" that no longer holds once a row is marked");
-                }
-                Relation::Table { .. } => {}
-            }
-        }
         let columns = if source.columns.is_empty() {
             format!("{name}.*")
         } else {
-            source.columns.iter().map(|column| quote(column)).collect::<Vec<_>>().join(", ")
+            source.columns.iter().map(|column| dialect.quote(column)).collect::<Vec<_>>().join(", ")
         };
-        let key_column =
-            source.key.as_deref().map(|key| format!("{name}.{}", quote(key))).unwrap_or_default();
+        let key_columns: Vec<String> =
+            source.key.iter().map(|key| format!("{name}.{}", dialect.quote(key))).collect();
         // A comment at the end of the condition must not swallow the bracket.
         let filter =
-            condition.as_ref().map_or_else(|| "1".to_owned(), |condition| format!("({condition}\n)"));
-        let select = format!("SELECT {key_column}, {columns} FROM {from} WHERE {filter}");
+            condition.map_or_else(|| dialect.always().to_owned(), |condition| format!("({condition}\n)"));
+        let in_front = [key_columns.as_slice(), slice::from_ref(&columns)].concat().join(", ");
+        let select = format!("SELECT {in_front} FROM {from} WHERE {filter}");
         let all = match &source.relation {
             Relation::Query(query) => query.clone(),
-            Relation::Table { .. } if source.key.is_some() => {
-                format!("SELECT {columns} FROM {from} WHERE {filter} ORDER BY {key_column}")
+            Relation::Table { .. } if source.key.is_empty() => {
+                format!("SELECT {columns} FROM {from} WHERE {filter}")
             }
-            Relation::Table { .. } => format!("SELECT {columns} FROM {from} WHERE {filter}"),
+            Relation::Table { .. } => {
+                let order = key_columns.join(", ");
+                format!("SELECT {columns} FROM {from} WHERE {filter} ORDER BY {order}")
+            }
         };
-        let update = |columns: &Vec<(String, MarkValue)>| Update::new(&from, &key_column, columns);
-        Ok(Self {
+        let this = equal(&key_columns);
+        let update = |columns: &Vec<(String, MarkValue)>| Update::new(dialect, &from, &this, columns);
+        Self {
+            dialect,
             key: source.key.clone(),
             count: format!("SELECT count(*) FROM {from} WHERE {filter}"),
-            again: format!("{select} AND {key_column} = {KEY}"),
-            exists: format!("SELECT 1 FROM {from} WHERE {key_column} = {KEY}"),
+            again: format!("{select} AND {this}"),
+            exists: format!("SELECT 1 FROM {from} WHERE {this}"),
             sent: settings.mark.as_ref().map(|mark| update(&mark.sent)),
             failed: settings.mark.as_ref().and_then(|mark: &MarkSettings| mark.failed.as_ref()).map(update),
-            condition: condition.unwrap_or_default(),
             all,
             select,
-            key_column,
-        })
-    }
-
-    pub(super) fn condition(&self) -> &str {
-        &self.condition
+            key_columns,
+        }
     }
 
     /// The keyset statement. Bounds are left out rather than made optional, so that an index serves.
     pub(super) fn page(&self, after: bool, until: bool) -> String {
-        let Self { select, key_column, .. } = self;
-        let after = if after { format!(" AND {key_column} > {AFTER}") } else { String::new() };
-        let until = if until { format!(" AND {key_column} <= {UNTIL}") } else { String::new() };
-        format!("{select}{after}{until} ORDER BY {key_column} LIMIT {LIMIT}")
+        let beyond = |wanted: bool, signs: &[&str; 2], parameter| {
+            let bound = || format!(" AND {}", bound(self.dialect, &self.key_columns, signs, parameter));
+            wanted.then(bound).unwrap_or_default()
+        };
+        let after = beyond(after, &[">", ">"], after_parameter);
+        let until = beyond(until, &["<", "<="], until_parameter);
+        let order = self.key_columns.join(", ");
+        format!("{}{after}{until} ORDER BY {order} LIMIT {LIMIT}", self.select)
     }
 }
 
+/// The row with the key of [`key_parameter`].
+fn equal(columns: &[String]) -> String {
+    let parts = columns.iter().enumerate();
+    parts
+        .map(|(index, column)| format!("{column} = {}", key_parameter(index)))
+        .collect::<Vec<_>>()
+        .join(" AND ")
+}
+
+/// `columns` beyond the key of `parameter`, so that an index on them serves. `signs`: for every column but the
+/// last, and for the last.
+fn bound(dialect: Dialect, columns: &[String], signs: &[&str; 2], parameter: fn(usize) -> String) -> String {
+    let [strict, last] = signs;
+    let [first, rest @ ..] = columns else { return dialect.always().to_owned() };
+    if rest.is_empty() {
+        return format!("{first} {last} {}", parameter(0));
+    }
+    if dialect != Dialect::MySql {
+        let parameters: Vec<String> = (0..columns.len()).map(parameter).collect();
+        return format!("({}) {last} ({})", columns.join(", "), parameters.join(", "));
+    }
+    // MySQL reads a whole table for a comparison of rows.
+    let mut inner = format!("{} {last} {}", columns[columns.len() - 1], parameter(columns.len() - 1));
+    for index in (0..columns.len() - 1).rev() {
+        let (column, parameter) = (&columns[index], parameter(index));
+        inner = format!("({column} {strict} {parameter} OR ({column} = {parameter} AND {inner}))");
+    }
+    format!("{first} {strict}= {} AND {inner}", parameter(0))
+}
+
 impl Update {
-    fn new(table: &str, key_column: &str, columns: &[(String, MarkValue)]) -> Self {
+    fn new(dialect: Dialect, table: &str, this: &str, columns: &[(String, MarkValue)]) -> Self {
         let set: Vec<String> = columns
             .iter()
             .enumerate()
-            .map(|(position, (column, _))| format!("{} = {}", quote(column), value_parameter(position)))
+            .map(|(position, (column, _))| {
+                format!("{} = {}", dialect.quote(column), value_parameter(position))
+            })
             .collect();
         Self {
-            sql: format!("UPDATE {table} SET {} WHERE {key_column} = {KEY}", set.join(", ")),
+            sql: format!("UPDATE {table} SET {} WHERE {this}", set.join(", ")),
             values: columns.iter().map(|(_, value)| value.clone()).collect(),
         }
     }
+}
+
+/// The parameter of a part of the key that a page begins after.
+pub(super) fn after_parameter(part: usize) -> String {
+    format!(":gulou_after_{part}")
+}
+
+/// The parameter of a part of the key that a page goes up to.
+pub(super) fn until_parameter(part: usize) -> String {
+    format!(":gulou_until_{part}")
+}
+
+/// The parameter of a part of a row's key.
+pub(super) fn key_parameter(part: usize) -> String {
+    format!(":gulou_key_{part}")
 }
 
 /// The parameter of a mark's value.
@@ -134,12 +194,41 @@ pub(super) fn unknown_parameter(name: &str) -> String {
     format!("the condition or query uses {name}, which is unknown; known are {}", PARAMETERS.join(", "))
 }
 
-/// `name` as an identifier, in the standard's quotes.
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+/// What to say of a key that two rows share.
+pub(super) fn not_unique(columns: &[String], key: &super::Key) -> String {
+    format!("the key {} is not unique: {key} occurs twice", named(columns))
 }
 
-/// `schema.table` or `table`.
-fn quote_path(name: &str) -> String {
-    name.split('.').map(quote).collect::<Vec<_>>().join(".")
+/// The key's columns for a message.
+pub(super) fn named(columns: &[String]) -> String {
+    columns.iter().map(|column| format!("\"{column}\"")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(dialect: Dialect, columns: &[&str]) -> String {
+        let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+        bound(dialect, &columns, &[">", ">"], after_parameter).replace(":gulou_after_", "$")
+    }
+
+    #[test]
+    fn an_index_serves_each_dialect() {
+        for dialect in [Dialect::Sqlite, Dialect::Postgres, Dialect::MySql] {
+            assert_eq!(after(dialect, &["a"]), "a > $0");
+        }
+        assert_eq!(after(Dialect::Sqlite, &["a", "b"]), "(a, b) > ($0, $1)");
+        assert_eq!(after(Dialect::Postgres, &["a", "b"]), "(a, b) > ($0, $1)");
+        assert_eq!(after(Dialect::MySql, &["a", "b"]), "a >= $0 AND (a > $0 OR (a = $0 AND b > $1))");
+        assert_eq!(
+            after(Dialect::MySql, &["a", "b", "c"]),
+            "a >= $0 AND (a > $0 OR (a = $0 AND (b > $1 OR (b = $1 AND c > $2))))"
+        );
+        let columns = ["a", "b"].map(str::to_owned);
+        assert_eq!(
+            bound(Dialect::MySql, &columns, &["<", "<="], until_parameter).replace(":gulou_until_", "$"),
+            "a <= $0 AND (a < $0 OR (a = $0 AND b <= $1))"
+        );
+    }
 }

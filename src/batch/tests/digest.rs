@@ -11,7 +11,7 @@ fn world(rows: u32) -> World {
     let mut world = World::new(rows);
     world.settings.action = ActionSettings::Digest { mail: mail(), max_rows: 5 };
     world.settings.mark = None;
-    world.settings.source.key = None;
+    world.settings.source.key = Vec::new();
     world.settings.source.relation =
         Relation::Query("SELECT email FROM users WHERE due = 0 ORDER BY id DESC".to_owned());
     world.settings.source.columns = Vec::new();

@@ -1,16 +1,16 @@
 //! What would be done is found out without changing a byte.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::world::{Recorder, World, failed, retry, sent, start_of_time};
 use crate::batch::{Occasion, preview};
 use crate::run::Preview;
-use crate::settings::DatabaseSettings;
+use crate::settings::{DatabaseSettings, SqliteSettings};
 use crate::store::Reader;
 
-fn look(world: &mut World, database: &DatabaseSettings) -> Preview {
+async fn look(world: &mut World, database: &DatabaseSettings) -> Preview {
     let fire = world.next_fire();
     let occasion = Occasion {
         fire: &fire,
@@ -20,7 +20,11 @@ fn look(world: &mut World, database: &DatabaseSettings) -> Preview {
     };
     let state = Reader::open(&world.state()).unwrap();
     let action = Recorder::new(&world.post);
-    preview(&world.settings, database, &action, state.as_ref(), occasion)
+    preview(&world.settings, database, &action, state.as_ref(), occasion).await
+}
+
+fn sqlite(path: PathBuf, create_with: Option<PathBuf>) -> DatabaseSettings {
+    DatabaseSettings::Sqlite(SqliteSettings { path, create_with })
 }
 
 /// Every file below `dir`, with its bytes.
@@ -43,9 +47,13 @@ async fn rows_pages_time_and_the_first_mail_are_shown() {
         _ => sent(),
     });
     world.run().await;
-    let database = DatabaseSettings { path: world.database(), create_with: None };
+    let database = world.source();
+    // The thread of the run's connection closes the file in its own time, and the log goes with it.
+    while files(world.database().parent().unwrap()).iter().any(|(name, _)| name.ends_with("-wal")) {
+        tokio::task::yield_now().await;
+    }
     let before = files(world.database().parent().unwrap());
-    let preview = look(&mut world, &database);
+    let preview = look(&mut world, &database).await;
     assert_eq!(preview.problem, None);
     let data = &preview.data;
     assert_eq!((&data["deliverable"], &data["passed_over"]), (&35.into(), &2.into()), "{preview:?}");
@@ -68,10 +76,10 @@ async fn a_database_that_is_not_there_yet_is_made_in_memory() {
     )
     .unwrap();
     let path = dir.path().join("var").join("demo.db");
-    let preview = look(&mut world, &DatabaseSettings { path: path.clone(), create_with: Some(script) });
+    let preview = look(&mut world, &sqlite(path.clone(), Some(script))).await;
     assert_eq!((preview.problem, &preview.data["deliverable"]), (None, &1.into()));
     assert!(preview.lines.contains(&"  To: first@x".to_owned()), "{:?}", preview.lines);
     assert!(!path.parent().unwrap().exists());
-    let preview = look(&mut world, &DatabaseSettings { path, create_with: None });
+    let preview = look(&mut world, &sqlite(path, None)).await;
     assert!(preview.problem.unwrap().contains("create_with"));
 }

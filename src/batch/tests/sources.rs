@@ -1,6 +1,6 @@
 //! Where rows may come from, and what is refused.
 
-use super::world::{World, account};
+use super::world::{World, account, failed, sent};
 use crate::run::Status;
 use crate::settings::{MarkValue, Pages, Relation};
 
@@ -24,7 +24,7 @@ async fn text_keys_are_read_in_their_own_order() {
          INSERT INTO people (name, email) VALUES
             ('10', '10@x'), ('9', '9@x'), ('a', 'a@x'), ('B', 'B@x'), ('c''s \"name\"', 'c@x'), ('鼓楼', 'g@x')",
     );
-    world.settings.source.key = Some("name".to_owned());
+    world.settings.source.key = vec!["name".to_owned()];
     world.settings.source.columns = Vec::new();
     world.settings.source.page = 2;
     world.settings.concurrency = 1;
@@ -80,15 +80,15 @@ async fn what_does_not_fit_is_refused_by_name() {
     table(&mut world, "nobody", "1");
     assert!(refusal(&mut world).await.contains("no such table: nobody"), "table");
     table(&mut world, "users", "status = false");
-    world.settings.source.key = Some("due".to_owned());
+    world.settings.source.key = vec!["due".to_owned()];
     assert!(refusal(&mut world).await.contains("the key \"due\" is not unique: 0 occurs twice"), "key");
-    world.settings.source.key = Some("sent_at".to_owned());
+    world.settings.source.key = vec!["sent_at".to_owned()];
     assert!(refusal(&mut world).await.contains("NULL"), "null key");
     world.sql("UPDATE users SET sent_at = 0.5 + id");
     world
         .sql("CREATE TABLE reals (k REAL, status BOOLEAN DEFAULT false); INSERT INTO reals (k) VALUES (0.5)");
     table(&mut world, "reals", "status = false");
-    world.settings.source.key = Some("k".to_owned());
+    world.settings.source.key = vec!["k".to_owned()];
     assert!(refusal(&mut world).await.contains("floating-point"), "real key");
 }
 
@@ -97,7 +97,7 @@ async fn a_key_that_repeats_at_the_border_of_a_page_is_found() {
     let mut world = World::new(12);
     // Rows 10 and 11 share a key, and a page has ten rows.
     world.sql("UPDATE users SET due = id; UPDATE users SET due = 10 WHERE id = 11");
-    world.settings.source.key = Some("due".to_owned());
+    world.settings.source.key = vec!["due".to_owned()];
     assert!(refusal(&mut world).await.contains("10 occurs twice"));
 }
 
@@ -128,6 +128,41 @@ async fn settings_that_contradict_each_other_are_refused() {
     assert!(world.refused().contains("a query cannot be marked"));
     world.settings.source.relation = Relation::Table { name: "users".to_owned(), filter: None };
     assert!(world.refused().contains("a mark needs a \"where\""));
-    world.settings.source.key = None;
+    world.settings.source.key = Vec::new();
     assert!(world.refused().contains("source.key"));
+}
+
+#[tokio::test]
+async fn a_key_of_several_columns() {
+    let mut world = World::new(0);
+    world.sql(
+        "CREATE TABLE orders (shop TEXT, number INTEGER, email TEXT, status BOOLEAN DEFAULT false,
+                              PRIMARY KEY (shop, number));
+         INSERT INTO orders (shop, number, email) VALUES
+            ('b', 1, 'b1@x'), ('a', 10, 'a10@x'), ('a', 9, 'a9@x'), ('c', 1, 'c1@x'), ('a', 1, 'a1@x')",
+    );
+    world.settings.source.key = vec!["shop".to_owned(), "number".to_owned()];
+    world.settings.source.columns = vec!["email".to_owned()];
+    world.settings.source.page = 2;
+    world.settings.concurrency = 1;
+    world.settings.mark.as_mut().unwrap().sent.truncate(1);
+    table(&mut world, "orders", "status = false");
+    world.post.answers(|email| if email == "a10@x" { failed() } else { sent() });
+    assert_eq!(account(&world.run().await), "sent 2");
+    assert_eq!(account(&world.run().await), "sent 1, failed 1");
+    assert_eq!(account(&world.run().await), "sent 1");
+    assert_eq!(world.post.taken(), ["a1@x", "a9@x", "b1@x", "c1@x"]);
+    assert_eq!(world.ledger().into_keys().collect::<Vec<_>>(), ["[\"a\",10]"]);
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_what_the_ledger_has_is_refused() {
+    let mut world = World::new(30);
+    assert_eq!(account(&world.run().await), "sent 10");
+    world.settings.source.key = vec!["id".to_owned(), "email".to_owned()];
+    let outcome = world.run().await;
+    let message = outcome.message.unwrap();
+    assert!(message.contains("has the key 10 of this batch, which is not of the 2 columns"), "{message}");
+    world.settings.source.key.truncate(1);
+    assert_eq!(account(&world.run().await), "sent 10");
 }

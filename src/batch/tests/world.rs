@@ -18,11 +18,11 @@ use super::Fuse;
 use crate::action::{Delivery, Outcome};
 use crate::batch::{Batch, Deliver, Line};
 use crate::clock::Clock;
-use crate::db::sqlite::Database;
+use crate::db::{Access, Database};
 use crate::run::{self, Fire, Output, Reason, Row, RunContext, Scalar};
 use crate::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, ErrorLimit, MailSettings, MarkSettings, MarkValue,
-    OnUncertain, Pages, Relation, SourceSettings,
+    OnUncertain, Pages, Relation, SourceSettings, SqliteSettings,
 };
 use crate::store::{Store, StoreError};
 
@@ -206,6 +206,10 @@ impl World {
         self.dir.path().join("users.db")
     }
 
+    pub(super) fn source(&self) -> DatabaseSettings {
+        DatabaseSettings::Sqlite(SqliteSettings { path: self.database(), create_with: None })
+    }
+
     pub(super) fn state(&self) -> PathBuf {
         self.dir.path().join("gulou.db")
     }
@@ -256,7 +260,7 @@ impl World {
     /// Why the settings are refused.
     pub(super) fn refused(&self) -> String {
         let store = Store::open(&self.state()).unwrap();
-        let database = Database::new(DatabaseSettings { path: self.database(), create_with: None });
+        let database = Database::new(&self.source(), Access::Full).unwrap();
         let action = Recorder::new(&self.post);
         let zone = Tz::Asia__Shanghai;
         let made = Batch::new(&self.settings, database, action, store, self.clock.clone(), zone);
@@ -281,7 +285,7 @@ impl World {
         *self.post.fuse.lock().unwrap() = self.fuse.clone();
         let line = Line::default();
         std::array::from_fn(|_| {
-            let database = Database::new(DatabaseSettings { path: self.database(), create_with: None });
+            let database = Database::new(&self.source(), Access::Full).unwrap();
             let (action, store) = (Recorder(Arc::clone(&self.post)), store.clone());
             let zone = Tz::Asia__Shanghai;
             let batch = Batch::new(&self.settings, database, action, store, self.clock.clone(), zone);
@@ -336,7 +340,7 @@ fn settings() -> BatchSettings {
                 name: "users".to_owned(),
                 filter: Some("status = false -- open".to_owned()),
             },
-            key: Some("id".to_owned()),
+            key: vec!["id".to_owned()],
             columns: vec!["id".to_owned(), "email".to_owned()],
             page: 10,
         },

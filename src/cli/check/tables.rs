@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::{Diagnostic, Severity};
-use crate::db::sqlite::inspect::{Inspector, Table};
+use crate::db::{Inspector, Table};
 use crate::settings::{
-    BatchSettings, MarkSettings, MarkValue, Relation, Settings, SourceSettings, TargetSettings,
+    BatchSettings, DatabaseSettings, MarkSettings, MarkValue, Relation, Settings, SourceSettings,
+    TargetSettings,
 };
 use crate::spelling::nearest;
 
@@ -14,7 +15,7 @@ use crate::spelling::nearest;
 const SOURCE: [&str; 3] = ["target", "batch", "source"];
 
 /// All that the databases contradict, and what they leave open.
-pub(super) fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagnostic> {
+pub(super) async fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     let mut inspectors = BTreeMap::new();
     for (name, database) in &settings.databases {
@@ -22,12 +23,12 @@ pub(super) fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagnostic> 
             let path = ["databases", name.as_str(), key];
             found.push(Diagnostic::at(daemon_file, &path, severity, message, help.map(str::to_owned)));
         };
-        match Inspector::open(database) {
-            Ok(Some(inspector)) => {
+        match (Inspector::open(database).await, database) {
+            (Ok(Some(inspector)), _) => {
                 inspectors.insert(name.as_str(), inspector);
             }
-            Ok(None) => {
-                let message = format!("there is no file `{}` yet", shown(&database.path).display());
+            (Ok(None), DatabaseSettings::Sqlite(file)) => {
+                let message = format!("there is no file `{}` yet", shown(&file.path).display());
                 say(
                     Severity::Warning,
                     "url",
@@ -35,10 +36,13 @@ pub(super) fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagnostic> 
                     Some("name a script that makes it with `create_with`"),
                 );
             }
-            Err(error) => {
-                let key = if database.path.exists() { "url" } else { "create_with" };
+            (Err(error), DatabaseSettings::Sqlite(file)) => {
+                let key = if file.path.exists() { "url" } else { "create_with" };
                 say(Severity::Error, key, error.to_string(), None);
             }
+            // A server may be reachable from where the daemon will run.
+            (Err(error), _) => say(Severity::Warning, "url", error.to_string(), None),
+            (Ok(None), _) => {}
         }
     }
     for function in &settings.functions {
@@ -46,7 +50,7 @@ pub(super) fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagnostic> 
         let Some(inspector) = inspectors.get(batch.source.database.as_str()) else { continue };
         let file = shown(&function.dir.join("config.json"));
         let checker = Checker { inspector, file, found: &mut found };
-        checker.batch(batch);
+        checker.batch(batch).await;
     }
     found
 }
@@ -64,12 +68,12 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn batch(mut self, batch: &BatchSettings) {
+    async fn batch(mut self, batch: &BatchSettings) {
         let source = &batch.source;
         match &source.relation {
-            Relation::Query(query) => self.query(query, source),
+            Relation::Query(query) => self.query(query, source).await,
             Relation::Table { name, filter } => {
-                self.table(name, filter.as_deref(), source, batch.mark.as_ref());
+                self.table(name, filter.as_deref(), source, batch.mark.as_ref()).await;
             }
         }
     }
@@ -79,8 +83,8 @@ impl Checker<'_> {
         self.found.push(Diagnostic::at(&self.file, &path, Severity::Error, message, help));
     }
 
-    fn query(&mut self, query: &str, source: &SourceSettings) {
-        match self.inspector.query_columns(query) {
+    async fn query(&mut self, query: &str, source: &SourceSettings) {
+        match self.inspector.query_columns(query).await {
             Err(reason) => self.error("query", format!("the database refuses the query: {reason}"), None),
             Ok(columns) => {
                 let names: Vec<&str> = columns.iter().map(String::as_str).collect();
@@ -90,17 +94,17 @@ impl Checker<'_> {
         }
     }
 
-    fn table(
+    async fn table(
         &mut self,
         name: &str,
         filter: Option<&str>,
         source: &SourceSettings,
         mark: Option<&MarkSettings>,
     ) {
-        let table = match self.inspector.table(name) {
+        let table = match self.inspector.table(name).await {
             Ok(Some(table)) => table,
             Ok(None) => {
-                let tables = self.inspector.tables().unwrap_or_default();
+                let tables = self.inspector.tables().await.unwrap_or_default();
                 let help = nearest(name, tables.iter().map(String::as_str));
                 return self.error("table", format!("the database has no table `{name}`"), help);
             }
@@ -108,13 +112,13 @@ impl Checker<'_> {
         };
         let names: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
         let of = format!("the table `{name}`");
-        if self.known("key", source.key.iter(), &names, &of)
-            && let Some(key) = &source.key
-        {
-            self.key(name, key, &table);
+        if self.known("key", source.key.iter(), &names, &of) && !source.key.is_empty() {
+            self.key(name, &source.key, &table).await;
         }
         self.known("columns", source.columns.iter(), &names, &of);
-        if let Some(problem) = filter.and_then(|filter| self.inspector.condition_problem(name, filter)) {
+        if let Some(filter) = filter
+            && let Some(problem) = self.inspector.condition_problem(name, filter).await
+        {
             self.error("where", format!("the database refuses the condition: {problem}"), None);
         }
         let Some(mark) = mark else { return };
@@ -148,23 +152,33 @@ impl Checker<'_> {
     }
 
     /// Pages are cut by the key: a repeated value would hide rows, and NULL is never reached.
-    fn key(&mut self, name: &str, key: &str, table: &Table) {
-        let column = table.columns.iter().find(|column| column.name.eq_ignore_ascii_case(key));
-        let Some(column) = column.filter(|_| !table.is_view) else { return };
-        if !column.unique {
-            let help = format!("choose the primary key, or run CREATE UNIQUE INDEX on {name} ({key})");
-            self.error("key", format!("`{key}` may repeat: it has no unique index of its own"), Some(help));
-        }
-        if column.not_null {
+    async fn key(&mut self, name: &str, key: &[String], table: &Table) {
+        if table.is_view {
             return;
         }
-        match self.inspector.has_null(name, key) {
-            Ok(false) => {}
-            Ok(true) => {
-                let help = "rows without a key are never reached: fill it, or choose another key".to_owned();
-                self.error("key", format!("there are rows whose `{key}` is NULL"), Some(help));
+        let all = key.join(", ");
+        if !table.is_unique(key) {
+            let help = format!("choose the primary key, or run CREATE UNIQUE INDEX on {name} ({all})");
+            let of_their_own = if key.len() == 1 { "of its own" } else { "over its columns" };
+            self.error(
+                "key",
+                format!("`{all}` may repeat: it has no unique index {of_their_own}"),
+                Some(help),
+            );
+        }
+        let nullable = |column: &&String| {
+            !table.columns.iter().any(|known| known.name.eq_ignore_ascii_case(column) && known.not_null)
+        };
+        for column in key.iter().filter(nullable) {
+            match self.inspector.has_null(name, column).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    let help =
+                        "rows without a key are never reached: fill it, or choose another key".to_owned();
+                    self.error("key", format!("there are rows whose `{column}` is NULL"), Some(help));
+                }
+                Err(error) => self.error("key", error.to_string(), None),
             }
-            Err(error) => self.error("key", error.to_string(), None),
         }
     }
 }

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rusqlite::Connection;
 
 use super::super::DbError;
-use crate::settings::DatabaseSettings;
+use crate::settings::SqliteSettings;
 
 /// Makes the file if it does not exist.
 ///
 /// The script runs in a file beside it, which is synced and then linked to its name: a crash
 /// leaves either no database or all of it, and a file that somebody else made meanwhile stays.
-pub(super) fn ensure(settings: &DatabaseSettings) -> Result<(), DbError> {
+pub(super) fn ensure(settings: &SqliteSettings) -> Result<(), DbError> {
     let path = &settings.path;
     if path.try_exists().map_err(|source| io(path, source))? {
         return Ok(());
@@ -39,7 +39,7 @@ pub(super) fn ensure(settings: &DatabaseSettings) -> Result<(), DbError> {
 }
 
 /// The database that the settings' script would make, in memory, for a look without a trace.
-pub fn in_memory(settings: &DatabaseSettings) -> Result<Connection, DbError> {
+pub(super) fn in_memory(settings: &SqliteSettings) -> Result<Connection, DbError> {
     let Some(script) = &settings.create_with else {
         return Err(DbError::Missing { path: settings.path.clone() });
     };

@@ -1,54 +1,27 @@
-//! What tables are like: questions that `check` asks before anything runs. Changes nothing.
+//! What the tables of a SQLite file are like. Changes nothing.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
-use super::super::DbError;
-use super::{in_memory, open_read_only};
-use crate::settings::DatabaseSettings;
+use super::super::{Column, DbError, Table};
+use super::look;
+use crate::settings::SqliteSettings;
+use crate::sql::Dialect;
 
 /// A look at a database: the file, read-only, or a copy in memory of what its script would make.
 #[derive(Debug)]
 pub struct Inspector {
     connection: Connection,
-    settings: DatabaseSettings,
-}
-
-/// A table or view.
-#[derive(Clone, Debug)]
-pub struct Table {
-    /// Its columns, in order.
-    pub columns: Vec<Column>,
-    /// A view: what its columns promise cannot be told.
-    pub is_view: bool,
-}
-
-/// A column of a table.
-#[derive(Clone, Debug)]
-pub struct Column {
-    /// As the table spells it.
-    pub name: String,
-    /// It cannot hold NULL.
-    pub not_null: bool,
-    /// No two rows share a value: it is the primary key, or has a unique index of its own.
-    pub unique: bool,
+    settings: SqliteSettings,
 }
 
 impl Inspector {
     /// `None` when there is no file, and nothing that says how to make it.
-    pub fn open(settings: &DatabaseSettings) -> Result<Option<Self>, DbError> {
-        let path = &settings.path;
-        let exists = path.try_exists().map_err(|source| DbError::Io { path: path.clone(), source })?;
-        if !exists && settings.create_with.is_none() {
-            return Ok(None);
+    pub fn open(settings: &SqliteSettings) -> Result<Option<Self>, DbError> {
+        match look(settings) {
+            Ok(connection) => Ok(Some(Self { connection, settings: settings.clone() })),
+            Err(DbError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error),
         }
-        let connection = if exists {
-            open_read_only(path)
-                .and_then(|connection| super::configure(&connection).map(|()| connection))
-                .map_err(|source| DbError::Sqlite { path: path.clone(), source })?
-        } else {
-            in_memory(settings)?
-        };
-        Ok(Some(Self { connection, settings: settings.clone() }))
     }
 
     /// The names of all tables and views.
@@ -65,31 +38,32 @@ impl Inspector {
         else {
             return Ok(None);
         };
-        let unique = self.strings(
-            "SELECT (SELECT name FROM pragma_index_info(list.name)) FROM pragma_index_list(?1) AS list \
-             WHERE list.\"unique\" AND NOT list.partial AND (SELECT count(*) FROM pragma_index_info(list.name)) = 1 \
-             AND (SELECT name FROM pragma_index_info(list.name)) IS NOT NULL",
-            [name],
-        )?;
         let columns = self.ask(|it| {
             let mut statement = it.prepare(
                 "SELECT name, \"notnull\", pk, upper(type) = 'INTEGER', sum(pk > 0) OVER () = 1 \
                  FROM pragma_table_xinfo(?1)",
             )?;
             let column = |row: &rusqlite::Row<'_>| {
-                let name: String = row.get(0)?;
-                let alone_in_key = row.get::<_, i64>(2)? > 0 && row.get::<_, bool>(4)?;
+                let in_key: i64 = row.get(2)?;
                 // Such a column is the row id itself, which is never NULL.
-                let row_id = alone_in_key && row.get::<_, bool>(3)?;
-                Ok(Column {
-                    not_null: row.get::<_, bool>(1)? || row_id,
-                    unique: alone_in_key || unique.contains(&name),
-                    name,
-                })
+                let row_id = in_key > 0 && row.get::<_, bool>(4)? && row.get::<_, bool>(3)?;
+                let column = Column { name: row.get(0)?, not_null: row.get::<_, bool>(1)? || row_id };
+                Ok((column, in_key > 0))
             };
-            statement.query_map([name], column)?.collect()
+            statement.query_map([name], column)?.collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        Ok(Some(Table { columns, is_view: kind == "view" }))
+        let in_key = columns.iter().filter(|(_, in_key)| *in_key);
+        let mut unique = vec![in_key.map(|(column, _)| column.name.clone()).collect()];
+        let indexes =
+            self.strings("SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND NOT partial", [name])?;
+        for index in indexes {
+            // An expression has no name.
+            let names = "SELECT coalesce(name, '') FROM pragma_index_info(?1)";
+            unique.push(self.strings(names, [index.as_str()])?);
+        }
+        unique.retain(|names: &Vec<String>| !names.is_empty() && !names.iter().any(String::is_empty));
+        let columns = columns.into_iter().map(|(column, _)| column).collect();
+        Ok(Some(Table { columns, unique, is_view: kind == "view" }))
     }
 
     /// Whether a row of `table` has NULL in `column`; both must exist.
@@ -131,7 +105,7 @@ fn reason(error: &rusqlite::Error) -> String {
 }
 
 fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
+    Dialect::Sqlite.quote(name)
 }
 
 #[cfg(test)]
@@ -143,18 +117,18 @@ mod tests {
     fn inspector(script: &str) -> Inspector {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(script).unwrap();
-        let settings = DatabaseSettings { path: PathBuf::from("x.db"), create_with: None };
+        let settings = SqliteSettings { path: PathBuf::from("x.db"), create_with: None };
         Inspector { connection, settings }
     }
 
     /// `name: unique, not null` of each column.
     fn columns(script: &str) -> Vec<String> {
         let table = inspector(script).table("T").unwrap().unwrap();
-        let words = |column: Column| {
-            let unique = if column.unique { " unique" } else { "" };
+        let words = |column: &Column| {
+            let unique = if table.is_unique(&[column.name.to_uppercase()]) { " unique" } else { "" };
             format!("{}{unique}{}", column.name, if column.not_null { " filled" } else { "" })
         };
-        table.columns.into_iter().map(words).collect()
+        table.columns.iter().map(words).collect()
     }
 
     #[test]
@@ -169,6 +143,16 @@ mod tests {
         );
         assert_eq!(columns("CREATE TABLE t (a, b); CREATE UNIQUE INDEX i ON t (a, b)"), ["a", "b"]);
         assert_eq!(columns("CREATE TABLE t (a); CREATE UNIQUE INDEX i ON t (lower(a))"), ["a"]);
+    }
+
+    #[test]
+    fn columns_are_unique_together() {
+        let it = inspector("CREATE TABLE t (a, b, c, d UNIQUE, PRIMARY KEY (a, b))");
+        let table = it.table("t").unwrap().unwrap();
+        let unique =
+            |columns: &[&str]| table.is_unique(&columns.iter().map(|&c| c.into()).collect::<Vec<_>>());
+        assert!(unique(&["b", "a"]) && unique(&["c", "B", "a"]) && unique(&["c", "d"]));
+        assert!(!unique(&["a", "c"]) && !unique(&[]));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! SQLite files: one thread a connection, because SQLite blocks.
 
 mod create;
-pub mod inspect;
+mod inspect;
 mod read_only;
 #[cfg(test)]
 mod tests;
@@ -15,10 +15,11 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
-pub use self::create::in_memory;
+use self::create::in_memory;
+pub use self::inspect::Inspector;
 pub use self::read_only::open_read_only;
-use super::DbError;
-use crate::settings::DatabaseSettings;
+use super::{Access, DbError};
+use crate::settings::SqliteSettings;
 
 /// How long a statement waits for another process that holds the file.
 const BUSY: Duration = Duration::from_secs(10);
@@ -31,7 +32,8 @@ type Work = Box<dyn FnOnce(&mut Slot) + Send>;
 /// the settings say how. An open that failed is tried again at the next use.
 #[derive(Clone, Debug)]
 pub struct Database {
-    settings: Arc<DatabaseSettings>,
+    settings: Arc<SqliteSettings>,
+    access: Access,
     // The thread ends when the last clone drops its sender.
     queue: Arc<Mutex<Option<mpsc::Sender<Work>>>>,
 }
@@ -44,8 +46,8 @@ struct Slot {
 
 impl Database {
     /// Starts nothing and opens nothing yet.
-    pub fn new(settings: DatabaseSettings) -> Self {
-        Self { settings: Arc::new(settings), queue: Arc::default() }
+    pub fn new(settings: SqliteSettings, access: Access) -> Self {
+        Self { settings: Arc::new(settings), access, queue: Arc::default() }
     }
 
     /// The file.
@@ -62,9 +64,9 @@ impl Database {
         F: FnOnce(&mut Connection) -> Result<T, DbError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let settings = Arc::clone(&self.settings);
+        let (settings, access) = (Arc::clone(&self.settings), self.access);
         self.submit(Box::new(move |slot| {
-            let result = slot.connection(&settings).and_then(work);
+            let result = slot.connection(&settings, access).and_then(work);
             // Who asked may have given up waiting.
             let _ = reply.send(result);
         }))?;
@@ -73,36 +75,42 @@ impl Database {
 
     fn submit(&self, work: Work) -> Result<(), DbError> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = queue.get_or_insert_with(start_thread);
+        let sender = match &mut *queue {
+            Some(sender) => sender,
+            none => none.insert(self.start_thread()?),
+        };
         sender.send(work).map_err(|_| DbError::Closed)
+    }
+
+    fn start_thread(&self) -> Result<mpsc::Sender<Work>, DbError> {
+        let (sender, receiver) = mpsc::channel::<Work>();
+        let work_off = move || {
+            let mut slot = Slot::default();
+            while let Ok(work) = receiver.recv() {
+                work(&mut slot);
+            }
+        };
+        let started = std::thread::Builder::new().name("database".to_owned()).spawn(work_off);
+        started.map_err(|source| DbError::Io { path: self.path().to_owned(), source })?;
+        Ok(sender)
     }
 }
 
 impl Slot {
-    fn connection(&mut self, settings: &DatabaseSettings) -> Result<&mut Connection, DbError> {
-        match &mut self.connection {
-            Some(connection) => Ok(connection),
-            empty => Ok(empty.insert(open(settings)?)),
+    fn connection(&mut self, settings: &SqliteSettings, access: Access) -> Result<&mut Connection, DbError> {
+        match (&mut self.connection, access) {
+            (Some(connection), _) => Ok(connection),
+            (empty, Access::Full) => Ok(empty.insert(open(settings)?)),
+            (empty, Access::ReadOnly) => Ok(empty.insert(look(settings)?)),
         }
     }
-}
-
-fn start_thread() -> mpsc::Sender<Work> {
-    let (sender, receiver) = mpsc::channel::<Work>();
-    std::thread::spawn(move || {
-        let mut slot = Slot::default();
-        while let Ok(work) = receiver.recv() {
-            work(&mut slot);
-        }
-    });
-    sender
 }
 
 /// Opens the file for reading and writing, and makes it first if the settings say how.
 ///
 /// The journal mode stays what the file's owner chose; under a write-ahead log every commit is
 /// synced, because a mark that a power cut undoes would be a second delivery.
-fn open(settings: &DatabaseSettings) -> Result<Connection, DbError> {
+fn open(settings: &SqliteSettings) -> Result<Connection, DbError> {
     create::ensure(settings)?;
     let fault = |source| DbError::Sqlite { path: settings.path.clone(), source };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -113,6 +121,18 @@ fn open(settings: &DatabaseSettings) -> Result<Connection, DbError> {
     if journal.eq_ignore_ascii_case("wal") {
         connection.pragma_update(None, "synchronous", "FULL").map_err(fault)?;
     }
+    Ok(connection)
+}
+
+/// The file as it is, or the one that the settings would make, in memory.
+fn look(settings: &SqliteSettings) -> Result<Connection, DbError> {
+    let path = &settings.path;
+    if !path.try_exists().map_err(|source| DbError::Io { path: path.clone(), source })? {
+        return in_memory(settings);
+    }
+    let fault = |source| DbError::Sqlite { path: path.clone(), source };
+    let connection = open_read_only(path).map_err(fault)?;
+    configure(&connection).map_err(fault)?;
     Ok(connection)
 }
 

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::super::DbError;
+use super::super::{Access, DbError};
 use super::Database;
-use crate::settings::DatabaseSettings;
+use crate::settings::SqliteSettings;
 
 fn database(dir: &Path, script: Option<&str>) -> Database {
     let create_with = script.map(|text| {
@@ -15,7 +15,8 @@ fn database(dir: &Path, script: Option<&str>) -> Database {
         fs::write(&path, text).unwrap();
         path
     });
-    Database::new(DatabaseSettings { path: dir.join("var").join("main.db"), create_with })
+    let settings = SqliteSettings { path: dir.join("var").join("main.db"), create_with };
+    Database::new(settings, Access::Full)
 }
 
 async fn rows(database: &Database) -> Result<i64, DbError> {

@@ -1,0 +1,86 @@
+//! What tables are like: questions that `check` asks before anything runs. Changes nothing.
+
+use super::{DbError, sqlite};
+use crate::settings::DatabaseSettings;
+
+/// A look at a database, read-only.
+#[derive(Debug)]
+pub enum Inspector {
+    /// At a file, or at a copy in memory of what its script would make.
+    Sqlite(sqlite::Inspector),
+}
+
+/// A table or view.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// Columns that no two rows share: those of the primary key, and of each unique index.
+    pub unique: Vec<Vec<String>>,
+    /// A view: what its columns promise cannot be told.
+    pub is_view: bool,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug)]
+pub struct Column {
+    /// As the table spells it.
+    pub name: String,
+    /// It cannot hold NULL.
+    pub not_null: bool,
+}
+
+impl Table {
+    /// Whether no two rows can have the same `columns`.
+    pub fn is_unique(&self, columns: &[String]) -> bool {
+        let among = |name: &String| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
+        self.unique.iter().any(|names| names.iter().all(among))
+    }
+}
+
+#[expect(clippy::unused_async, reason = "a server's answers are waited for; a file's come at once")]
+impl Inspector {
+    /// `None` when there is no file, and nothing that says how to make it.
+    pub async fn open(settings: &DatabaseSettings) -> Result<Option<Self>, DbError> {
+        match settings {
+            DatabaseSettings::Sqlite(file) => Ok(sqlite::Inspector::open(file)?.map(Self::Sqlite)),
+            DatabaseSettings::Postgres(_) => Err(DbError::Unsupported("PostgreSQL")),
+            DatabaseSettings::MySql(_) => Err(DbError::Unsupported("MySQL")),
+        }
+    }
+
+    /// The names of all tables and views.
+    pub async fn tables(&self) -> Result<Vec<String>, DbError> {
+        match self {
+            Self::Sqlite(it) => it.tables(),
+        }
+    }
+
+    /// The table or view called `name`, if there is one.
+    pub async fn table(&self, name: &str) -> Result<Option<Table>, DbError> {
+        match self {
+            Self::Sqlite(it) => it.table(name),
+        }
+    }
+
+    /// Whether a row of `table` has NULL in `column`; both must exist.
+    pub async fn has_null(&self, table: &str, column: &str) -> Result<bool, DbError> {
+        match self {
+            Self::Sqlite(it) => it.has_null(table, column),
+        }
+    }
+
+    /// Why rows of `table` cannot be asked for `condition`; `None` when they can.
+    pub async fn condition_problem(&self, table: &str, condition: &str) -> Option<String> {
+        match self {
+            Self::Sqlite(it) => it.condition_problem(table, condition),
+        }
+    }
+
+    /// The columns that `query` answers, or why it cannot be asked.
+    pub async fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
+        match self {
+            Self::Sqlite(it) => it.query_columns(query),
+        }
+    }
+}
