@@ -58,6 +58,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("minijinja", &["action", "config/mail"]),
     ("rusqlite", &["store", "db", "batch/source"]),
     ("sd_notify", &["daemon"]),
+    ("tokio_postgres", &["store"]),
     ("tracing_subscriber", &["cli", "daemon"]),
 ];
 

@@ -36,7 +36,7 @@ mod scenario_reload;
 mod scenario_samples;
 #[path = "../servers/mod.rs"]
 mod servers;
-mod store_runs;
+mod store;
 mod support;
 mod target_command;
 mod target_function;
