@@ -33,6 +33,7 @@ mod scenario_drain;
 mod scenario_halt;
 mod scenario_lane;
 mod scenario_nonsense;
+mod scenario_ordeal;
 mod scenario_reload;
 mod scenario_samples;
 #[path = "../servers/mod.rs"]
