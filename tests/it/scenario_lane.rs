@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::support::mailing::{Mailing, read};
+use crate::support::home::read;
+use crate::support::mailing::Mailing;
 use crate::support::smtp_server::{Heard, Manners, Say, SmtpServer};
 use crate::support::{Project, Ran, eventually};
 
