@@ -4,6 +4,8 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod secret;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::schedule::Schedule;
+
+pub use secret::Secret;
 
 /// The whole daemon.
 #[derive(Clone, Debug, PartialEq)]
