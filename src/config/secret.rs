@@ -18,7 +18,6 @@ const LONGEST: u64 = 64 << 10;
 const FORMS: &str = "`{ \"env\": \"NAME\" }` or `{ \"file\": \"PATH\" }`";
 
 /// A secret; the paths of files are seen from `folder`.
-#[expect(dead_code, reason = "databases take it next")]
 pub(super) fn secret(node: &Node<'_>, folder: &Path) -> Option<Secret> {
     read(node, folder, |name| std::env::var_os(name))
 }
