@@ -18,7 +18,7 @@ use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 /// So many claims share the first commit, and four times as many each later one, up to the second figure: runs start
 /// while others are being claimed, and a great many need few commits.
-const CLAIMS: (usize, usize) = (512, 4096);
+const CLAIMS: (usize, usize) = (256, 1024);
 
 /// A run that was started and has not ended.
 pub(super) struct InFlight {

@@ -1,6 +1,6 @@
 //! SQL of claims: a fire time becomes a run, or is skipped.
 
-use rusqlite::{Connection, named_params, params};
+use rusqlite::{CachedStatement, Connection, named_params, params};
 
 use super::StoreError;
 use super::prune::count_runs;
@@ -18,23 +18,82 @@ pub(in crate::store) fn claim_all(
     requests: &[ClaimRequest],
 ) -> Result<Vec<Claim>, StoreError> {
     let before = last_run(connection)?;
-    let mut numbers = Numbers { epoch, last: before };
+    let mut runs = NewRuns::after(before, connection, epoch)?;
     let claims: Vec<Claim> =
-        requests.iter().map(|request| claim(connection, &mut numbers, request)).collect::<Result<_, _>>()?;
-    if numbers.last > before {
+        requests.iter().map(|request| claim(connection, &mut runs, request)).collect::<Result<_, _>>()?;
+    if runs.last > before {
         connection
             .prepare_cached("UPDATE meta SET value = ?1 WHERE name = 'last_run'")?
-            .execute([numbers.last])?;
-        count_runs(connection, numbers.last - before)?;
+            .execute([runs.last])?;
+        count_runs(connection, runs.last - before)?;
     }
     Ok(claims)
 }
 
-/// What the runs of one commit are numbered with.
-struct Numbers {
+/// Where the runs of one commit come from. Holds its statements: this is the hot path of the scheduler.
+struct NewRuns<'c> {
     epoch: i64,
     /// The last number that was given.
     last: RunId,
+    insert: CachedStatement<'c>,
+    covers: CachedStatement<'c>,
+}
+
+impl<'c> NewRuns<'c> {
+    fn after(last: RunId, connection: &'c Connection, epoch: i64) -> Result<Self, StoreError> {
+        // Numbered parameters and a plain row.
+        let insert = connection.prepare_cached(
+            "INSERT INTO run (id, request_id, function, trigger, fire_time, claim, reason, attempt, missed, state,
+                              epoch, created_at, started_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             ON CONFLICT (trigger, fire_time, claim) DO NOTHING",
+        )?;
+        let covers = connection.prepare_cached("SELECT 1 FROM trigger WHERE id = ?1 AND mark >= ?2")?;
+        Ok(Self { epoch, last, insert, covers })
+    }
+
+    fn claim(&mut self, request: &ClaimRequest, wait: bool) -> Result<Claim, StoreError> {
+        let wait = wait || !request.room;
+        Ok(match self.insert(request, wait)? {
+            None => Claim::AlreadyClaimed,
+            Some(run) if wait => Claim::Waiting(run),
+            Some(run) => Claim::Started(run),
+        })
+    }
+
+    /// Whether the fire time is accounted for by the trigger's mark.
+    fn is_past(&mut self, request: &ClaimRequest) -> Result<bool, StoreError> {
+        Ok(self.covers.exists(params![request.trigger, request.fire_time])?)
+    }
+
+    /// None: the fire time has a run already, or had one that is folded or pruned.
+    fn insert(&mut self, request: &ClaimRequest, waits: bool) -> Result<Option<RunId>, StoreError> {
+        let scheduled = is_scheduled(request.reason);
+        if scheduled && self.is_past(request)? {
+            return Ok(None);
+        }
+        let run = self.last + 1;
+        let inserted = self.insert.execute(params![
+            run,
+            request.request_id.as_bytes(),
+            request.function,
+            request.trigger,
+            request.fire_time,
+            scheduled.then_some(1),
+            request.reason.as_str(),
+            request.attempt,
+            request.missed,
+            if waits { "waiting" } else { "running" },
+            self.epoch,
+            request.now,
+            (!waits).then_some(request.now),
+        ])?;
+        if inserted == 0 {
+            return Ok(None);
+        }
+        self.last = run;
+        Ok(Some(run))
+    }
 }
 
 fn last_run(connection: &Connection) -> Result<RunId, StoreError> {
@@ -47,21 +106,13 @@ fn last_run(connection: &Connection) -> Result<RunId, StoreError> {
 /// The row is the claim. A trigger's mark follows only when the row goes: see `prune` and `runs`.
 fn claim(
     connection: &Connection,
-    numbers: &mut Numbers,
+    runs: &mut NewRuns<'_>,
     request: &ClaimRequest,
 ) -> Result<Claim, StoreError> {
-    let mut run = |wait: bool| -> Result<Claim, StoreError> {
-        let wait = wait || !request.room;
-        Ok(match insert(connection, numbers, request, wait)? {
-            None => Claim::AlreadyClaimed,
-            Some(run) if wait => Claim::Waiting(run),
-            Some(run) => Claim::Started(run),
-        })
-    };
     if request.overlap == Overlap::Allow {
-        return run(false);
+        return runs.claim(request, false);
     }
-    if is_scheduled(request.reason) && claimed_before(connection, request)? {
+    if is_scheduled(request.reason) && (has_run(connection, request)? || runs.is_past(request)?) {
         return Ok(Claim::AlreadyClaimed);
     }
     let open = open_runs(connection, request.function)?;
@@ -72,8 +123,8 @@ fn claim(
         Overlap::Queue(limit) if busy && waiting().count() >= limit as usize => {
             skip_for_overlap(connection, request)
         }
-        Overlap::Allow | Overlap::Skip | Overlap::Queue(_) => run(busy),
-        Overlap::Replace => match run(busy)? {
+        Overlap::Allow | Overlap::Skip | Overlap::Queue(_) => runs.claim(request, busy),
+        Overlap::Replace => match runs.claim(request, busy)? {
             Claim::Waiting(run) if busy => {
                 for (old, _) in waiting() {
                     let replaced = Outcome::interrupted("replaced by a newer fire before it started");
@@ -90,12 +141,11 @@ const fn is_scheduled(reason: Reason) -> bool {
     matches!(reason, Reason::Timed | Reason::CatchUp)
 }
 
-/// What must not be recorded as skipped, since it ran. An insert that is sure to happen finds out by itself.
-fn claimed_before(connection: &Connection, request: &ClaimRequest) -> Result<bool, StoreError> {
-    let found = connection
+/// Whether it has a run. What ran must not be recorded as skipped; an insert that is sure to happen finds out by itself.
+fn has_run(connection: &Connection, request: &ClaimRequest) -> Result<bool, StoreError> {
+    Ok(connection
         .prepare_cached("SELECT 1 FROM run WHERE trigger = ?1 AND fire_time = ?2 AND claim = 1")?
-        .exists(params![request.trigger, request.fire_time])?;
-    Ok(found || mark_covers(connection, request)?)
+        .exists(params![request.trigger, request.fire_time])?)
 }
 
 fn open_runs(connection: &Connection, function: FunctionId) -> Result<Vec<(RunId, String)>, StoreError> {
@@ -104,56 +154,6 @@ fn open_runs(connection: &Connection, function: FunctionId) -> Result<Vec<(RunId
     )?;
     let runs = statement.query_map([function], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(runs.collect::<Result<_, _>>()?)
-}
-
-/// None: the fire time has a run already, or had one that is folded or pruned.
-fn insert(
-    connection: &Connection,
-    numbers: &mut Numbers,
-    request: &ClaimRequest,
-    waits: bool,
-) -> Result<Option<RunId>, StoreError> {
-    let scheduled = is_scheduled(request.reason);
-    if scheduled && mark_covers(connection, request)? {
-        return Ok(None);
-    }
-    let run = numbers.last + 1;
-    // Numbered parameters and a plain row: this is the hot path of the scheduler.
-    let inserted = connection
-        .prepare_cached(
-            "INSERT INTO run (id, request_id, function, trigger, fire_time, claim, reason, attempt, missed, state,
-                              epoch, created_at, started_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-             ON CONFLICT (trigger, fire_time, claim) DO NOTHING",
-        )?
-        .execute(params![
-            run,
-            request.request_id.as_bytes(),
-            request.function,
-            request.trigger,
-            request.fire_time,
-            scheduled.then_some(1),
-            request.reason.as_str(),
-            request.attempt,
-            request.missed,
-            if waits { "waiting" } else { "running" },
-            numbers.epoch,
-            request.now,
-            (!waits).then_some(request.now),
-        ])?;
-    if inserted == 0 {
-        return Ok(None);
-    }
-    numbers.last = run;
-    Ok(Some(run))
-}
-
-/// Whether the fire time is accounted for by the trigger's mark.
-fn mark_covers(connection: &Connection, request: &ClaimRequest) -> Result<bool, StoreError> {
-    let covers = connection
-        .prepare_cached("SELECT 1 FROM trigger WHERE id = ?1 AND mark >= ?2")?
-        .exists(params![request.trigger, request.fire_time])?;
-    Ok(covers)
 }
 
 fn skip_for_overlap(connection: &Connection, request: &ClaimRequest) -> Result<Claim, StoreError> {

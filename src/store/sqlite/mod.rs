@@ -1,9 +1,9 @@
 //! The embedded store: one SQLite file, one writer thread, commits shared by all who wait.
 //!
 //! Every write runs in a savepoint of its own inside the transaction that the writer has open; the
-//! transaction is committed when no more work is waiting, and only then are the answers sent. So a
-//! reply means durable (`synchronous=FULL`), a failing write undoes only itself, and ten thousand
-//! fires at one instant cost a handful of fsyncs.
+//! transaction is committed when no more work is waiting, and the answers are sent when the disk has it. So a
+//! reply means durable, a failing write undoes only itself, and ten thousand fires at one instant cost a handful
+//! of syncs, during which the writer goes on.
 
 mod checkpoint;
 pub(in crate::store) mod claims;
@@ -16,10 +16,11 @@ pub(in crate::store) mod prune;
 mod reader;
 pub(in crate::store) mod runs;
 mod schema;
+mod sync;
 pub(in crate::store) mod triggers;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
@@ -41,7 +42,6 @@ pub struct Store {
 struct Inner {
     writer: Writer,
     ends: Ends,
-    path: PathBuf,
     epoch: i64,
     // Declared last: the file is closed before another process may have the lock.
     _lock: StateLock,
@@ -67,26 +67,13 @@ impl Store {
         schema::migrate(&mut connection, path)?;
         let epoch = schema::next_epoch(&connection)?;
         triggers::settle_marks(&connection)?;
-        let writer = Writer::start(connection)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                writer,
-                ends: Ends::default(),
-                path: path.to_owned(),
-                epoch,
-                _lock: lock,
-            }),
-        })
+        let writer = Writer::start(connection, path)?;
+        Ok(Self { inner: Arc::new(Inner { writer, ends: Ends::default(), epoch, _lock: lock }) })
     }
 
     /// The number of this opening: greater than every earlier one. Reservations carry it.
     pub fn epoch(&self) -> i64 {
         self.inner.epoch
-    }
-
-    /// The state file.
-    pub fn path(&self) -> &Path {
-        &self.inner.path
     }
 
     /// Runs `work` in the writer and answers once its effect is durable.

@@ -1,6 +1,7 @@
 //! The writer thread: takes work from a queue, commits for many at once.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::sync::oneshot;
 
 use super::StoreError;
 use super::checkpoint::{Checkpoint, REST};
+use super::sync::{Answer, Syncer};
 
 /// No more work joins a commit that has this many rows, so that the first of them does not wait for ever.
 const GROUP: usize = 1024;
@@ -30,9 +32,8 @@ struct Work {
 }
 
 /// Does the work inside the open transaction (none: it could not be opened, do nothing) and returns
-/// what sends the answer once it is known whether the commit held.
+/// what sends the answer once it is known whether the commit holds.
 type Run = Box<dyn FnOnce(Option<&Connection>) -> Answer + Send>;
-type Answer = Box<dyn FnOnce(Result<(), &rusqlite::Error>) + Send>;
 
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -41,10 +42,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(mut connection: Connection) -> Result<Self, StoreError> {
+    /// `connection` is to the database `path`, and in write-ahead mode.
+    pub(super) fn start(mut connection: Connection, path: &Path) -> Result<Self, StoreError> {
         let checkpoint = Checkpoint::take_over(&mut connection)?;
+        let syncer = Syncer::start(path)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
         let (queue, work) = mpsc::channel();
-        let thread = std::thread::spawn(move || run(connection, &checkpoint, work));
+        let thread = std::thread::Builder::new()
+            .name("state-writer".to_owned())
+            .spawn(move || run(connection, &checkpoint, &syncer, work))
+            .map_err(|source| StoreError::io(path, source))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
@@ -65,7 +72,7 @@ impl Writer {
             Box::new(move |committed| {
                 let answer = match committed {
                     Ok(()) => result,
-                    Err(error) => Err(StoreError::Commit(error.to_string())),
+                    Err(reason) => Err(StoreError::Commit(reason.to_owned())),
                 };
                 // Who asked may have given up waiting; the work is done all the same.
                 let _ = reply.send(answer);
@@ -87,11 +94,11 @@ impl Drop for Writer {
     }
 }
 
-fn run(connection: Connection, checkpoint: &Checkpoint, work: mpsc::Receiver<Work>) {
+fn run(connection: Connection, checkpoint: &Checkpoint, syncer: &Syncer, work: mpsc::Receiver<Work>) {
     let mut queue = Queue { incoming: work, in_order: VecDeque::new(), last: VecDeque::new() };
     let mut next = queue.wait(None);
     while let Some(first) = next {
-        commit_group(&connection, first, &mut queue);
+        commit_group(&connection, syncer, first, &mut queue);
         next = if checkpoint.is_due() { queue.wait(Some(REST)) } else { queue.wait(None) };
         if checkpoint.is_overdue() || (next.is_none() && checkpoint.is_due()) {
             checkpoint.run(&connection);
@@ -139,9 +146,13 @@ impl Queue {
     }
 }
 
-fn commit_group(connection: &Connection, first: Work, queue: &mut Queue) {
-    if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
-        (first.run)(None)(Err(&error));
+fn commit_group(connection: &Connection, syncer: &Syncer, first: Work, queue: &mut Queue) {
+    let opened = match syncer.failure() {
+        Some(reason) => Err(reason.to_owned()),
+        None => connection.execute_batch("BEGIN IMMEDIATE").map_err(|error| error.to_string()),
+    };
+    if let Err(reason) = opened {
+        (first.run)(None)(Err(&reason));
         return;
     }
     let mut rows = first.rows;
@@ -151,15 +162,18 @@ fn commit_group(connection: &Connection, first: Work, queue: &mut Queue) {
         rows += next.rows;
         answers.push((next.run)(Some(connection)));
     }
-    let committed = connection.execute_batch("COMMIT");
-    if committed.is_err()
-        && !connection.is_autocommit()
+    let Err(error) = connection.execute_batch("COMMIT") else {
+        syncer.submit(answers);
+        return;
+    };
+    if !connection.is_autocommit()
         && let Err(error) = connection.execute_batch("ROLLBACK")
     {
         tracing::error!(%error, "could not roll back the state database");
     }
+    let reason = error.to_string();
     for answer in answers {
-        answer(committed.as_ref().map(|&()| ()));
+        answer(Err(&reason));
     }
 }
 
