@@ -136,7 +136,7 @@ fn configured(settings: &Settings) -> impl Iterator<Item = (&str, &BatchSettings
 
 /// What the ledger says of every batch that is configured or known to it.
 fn summaries(settings: &Settings) -> anyhow::Result<Vec<BatchSummary>> {
-    let reader = Reader::open(&settings.state)?;
+    let reader = Reader::of(&settings.state)?;
     let mut summaries = reader.map(|reader| reader.batches()).transpose()?.unwrap_or_default();
     for (_, batch) in configured(settings) {
         if summaries.iter().all(|summary| summary.batch != batch.id) {
@@ -217,7 +217,7 @@ fn rows(settings: &Settings, batch: &str, which: Which, count: u32, json: bool) 
     if summaries(settings)?.iter().all(|summary| summary.batch != batch) {
         bail!("there is no batch `{batch}`; `gulou batch list` lists them");
     }
-    let reader = Reader::open(&settings.state)?;
+    let reader = Reader::of(&settings.state)?;
     let rows = reader.map(|reader| reader.batch_rows(batch, which.state(), count)).transpose()?;
     let rows = rows.unwrap_or_default();
     if !json {
@@ -276,7 +276,7 @@ fn requeue(settings: &Settings, rows: &Requeued, state: RowState, doubtful: bool
         doubtful,
         now: Clock::system().now().timestamp_millis(),
     };
-    let store = Store::open(&settings.state)?;
+    let store = Store::take(&settings.state)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().context("could not start")?;
     let count = runtime.block_on(store.requeue(requeue))?;
     let what = if count == 1 { "row goes" } else { "rows go" };

@@ -27,7 +27,7 @@ use wiring::{Runners, Wiring};
 use crate::clock::Clock;
 use crate::engine::{Engine, Foreground, Limits, Reload, Runner};
 use crate::run::{Outcome, Output};
-use crate::server::socket::{self, Socket};
+use crate::server::socket::Socket;
 use crate::server::{self, Api, Info};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -39,7 +39,7 @@ pub(crate) async fn serve(settings: Settings, clock: Clock, source: Source) -> a
     let (drain, abort) = signals::stop()?;
     let hangups = signals::hangups()?;
     let wiring = Arc::new(Wiring::open(&settings, clock.clone())?);
-    let Settings { state, event, history, max_runs, drain_timeout, functions, .. } = settings;
+    let Settings { state, socket, event, history, max_runs, drain_timeout, functions, .. } = settings;
     let functions =
         functions.iter().map(|function| wiring.function(function)).collect::<anyhow::Result<Vec<_>>>()?;
     let limits = Limits { max_runs, drain_timeout, history };
@@ -52,9 +52,9 @@ pub(crate) async fn serve(settings: Settings, clock: Clock, source: Source) -> a
     let stop = CancellationToken::new();
     let reloader = Reloader::new(handle.clone(), Arc::clone(&wiring), runners, source);
     let reloader = tokio::spawn(reloader.run(hangups, requests, stop.clone()));
-    let api = Api { handle, reload, info: Info { state: state.clone() } };
-    let api = serve_api(&socket::path_of(&state), &wiring.store, api, &stop);
-    tracing::info!(functions = count, triggers, state = %state.display(), "ready");
+    let api = Api { handle, reload, info: Info { state: state.to_string() } };
+    let api = serve_api(&socket, &wiring.store, api, &stop);
+    tracing::info!(functions = count, triggers, %state, "ready");
     signals::ready();
     let aborted = engine.run().await.context("could not get a timer from the system")?;
     stop.cancel();

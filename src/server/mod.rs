@@ -12,7 +12,6 @@ mod routes;
 pub mod socket;
 pub mod wire;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -38,8 +37,8 @@ pub struct Api {
 /// What the daemon says about itself.
 #[derive(Clone, Debug)]
 pub struct Info {
-    /// The state file.
-    pub state: PathBuf,
+    /// Where the state is, for people.
+    pub state: String,
 }
 
 /// Answers on `socket` until `stop`; then accepts nothing new, lets answers in flight end, and takes the

@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 
 use super::promise::{Entry, Flag, Testimony};
 use super::{Delivered, Project, SmtpSink, eventually};
+use crate::servers;
 
 /// The project, and what is asked of its databases.
 #[derive(Debug)]
 pub(crate) struct Mailing {
     project: Project,
+    /// The URL of a state in PostgreSQL; none: it is the file `state.db`.
+    server: Option<String>,
 }
 
 impl Mailing {
@@ -24,8 +27,18 @@ impl Mailing {
 
     /// The same with any mail URL.
     pub(crate) fn to(url: &str, rows: u32, settings: &Value) -> Self {
+        Self::with_state(None, url, rows, settings)
+    }
+
+    /// The same with the state in a database of the shared PostgreSQL.
+    pub(crate) fn on_postgres(sink: &SmtpSink, rows: u32, settings: &Value) -> Self {
+        let server = Some(servers::postgres().database());
+        Self::with_state(server, &format!("smtp://{}:{}", sink.host(), sink.port()), rows, settings)
+    }
+
+    fn with_state(server: Option<String>, url: &str, rows: u32, settings: &Value) -> Self {
         let project = Project::new(&json!({
-            "state": "sqlite://state.db",
+            "state": server.as_deref().unwrap_or("sqlite://state.db"),
             "triggers": "triggers",
             "databases": { "main": { "url": "sqlite://main.db" } },
             "mail": { "out": { "url": url, "from": "鼓楼 <tower@ex.test>" } },
@@ -53,7 +66,7 @@ impl Mailing {
             }),
         );
         fill(&project.path("main.db"), rows);
-        Self { project }
+        Self { project, server }
     }
 
     pub(crate) fn project(&self) -> &Project {
@@ -68,11 +81,25 @@ impl Mailing {
 
     /// Waits until every row is marked, or in the ledger for a reason that lasts.
     pub(crate) fn wait_until_through(&self) {
-        let parked = "SELECT count(*) FROM ledger_entry WHERE state IN ('held', 'kept')";
         eventually("every row to be settled", || {
-            let parked: u32 = self.read("state.db").query_row(parked, [], |row| row.get(0)).unwrap();
-            (self.open_rows() == parked).then_some(())
+            let parked =
+                self.ledger().into_iter().filter(|(_, state)| matches!(state.as_str(), "held" | "kept"));
+            (self.open_rows() as usize == parked.count()).then_some(())
         });
+    }
+
+    /// Keys and states of the ledger's entries.
+    fn ledger(&self) -> Vec<(String, String)> {
+        if let Some(url) = &self.server {
+            let rows = servers::postgres().execute(url, "select key, state from gulou.ledger_entry");
+            let entry =
+                |line: &str| line.split_once('|').map(|(key, state)| (key.to_owned(), state.to_owned()));
+            return rows.lines().map(|line| entry(line).unwrap()).collect();
+        }
+        let state = self.read("state.db");
+        let mut statement = state.prepare("SELECT key, state FROM ledger_entry").unwrap();
+        let entries = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        entries.map(Result::unwrap).collect()
     }
 
     /// What table and ledger say, beside what was delivered. Call it when no daemon is running.
@@ -89,11 +116,7 @@ impl Mailing {
             emails.insert(format!("[{}]", row.get::<_, i64>(0).unwrap()), email.clone());
             testimony.rows.insert(email, flag);
         }
-        let state = self.read("state.db");
-        let mut statement = state.prepare("SELECT key, state FROM ledger_entry").unwrap();
-        let mut entries = statement.query([]).unwrap();
-        while let Some(row) = entries.next().unwrap() {
-            let (key, state): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+        for (key, state) in self.ledger() {
             let entry = match state.as_str() {
                 "held" => Entry::Held,
                 "kept" => Entry::Failed,
