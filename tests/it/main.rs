@@ -31,6 +31,7 @@ mod readme;
 mod scenario_crash;
 mod scenario_drain;
 mod scenario_nonsense;
+mod scenario_ordeal;
 mod scenario_postgres_state;
 mod scenario_reload;
 mod scenario_samples;

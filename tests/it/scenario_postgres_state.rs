@@ -13,7 +13,10 @@ fn project(state: &str) -> Project {
     let project =
         Project::new(&json!({ "state": { "url": state, "password": "secret" }, "triggers": "triggers" }));
     let triggers = json!([{ "name": "always", "type": "timer", "config": "* * * * * * *" }]);
-    project.function("drum", &json!({ "triggers": triggers, "target": { "command": { "argv": ["echo", "咚"] } } }));
+    project.function(
+        "drum",
+        &json!({ "triggers": triggers, "target": { "command": { "argv": ["echo", "咚"] } } }),
+    );
     project
 }
 
@@ -33,7 +36,7 @@ fn a_daemon_fires_over_a_restart_of_its_server_and_a_kill_of_its_own() {
     assert!(history(&project).is_empty(), "there is no state yet");
     let daemon = project.serve("config.json");
     eventually("a run", || (succeeded(&project) > 0).then_some(()));
-    let run = history(&project)[0]["id"].to_string();
+    let run = history(&project)[0]["run"].to_string();
     assert!(project.gulou(&["logs", CONFIG[0], CONFIG[1], &run]).expect_code(0).stdout.contains("咚"));
     let status = project.gulou(&["status", CONFIG[0], CONFIG[1]]).expect_code(0).stdout;
     assert!(status.contains("postgres://gulou@127.0.0.1:"), "{status}");

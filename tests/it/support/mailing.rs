@@ -1,21 +1,22 @@
-//! A project with one batch that mails a table of numbered recipients to an SMTP sink.
+//! A project with one batch that mails a table of numbered recipients.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
-use super::promise::{Entry, Flag, Testimony};
-use super::{Delivered, Project, SmtpSink, eventually};
+use super::home::Home;
+use super::ledger::Ledger;
+use super::promise::{Entry, Event, Figures, Flag, Run, Testimony};
+use super::{Project, SmtpSink, eventually};
 use crate::servers;
 
 /// The project, and what is asked of its databases.
 #[derive(Debug)]
 pub(crate) struct Mailing {
     project: Project,
-    /// The URL of a state in PostgreSQL; none: it is the file `state.db`.
-    server: Option<String>,
+    home: Home,
+    ledger: Ledger,
 }
 
 impl Mailing {
@@ -27,22 +28,39 @@ impl Mailing {
 
     /// The same with any mail URL.
     pub(crate) fn to(url: &str, rows: u32, settings: &Value) -> Self {
-        Self::with_state(None, url, rows, settings)
+        Self::at(Home::sqlite, url, rows, settings)
     }
 
     /// The same with the state in a database of the shared PostgreSQL.
     pub(crate) fn on_postgres(sink: &SmtpSink, rows: u32, settings: &Value) -> Self {
-        let server = Some(servers::postgres().database());
-        Self::with_state(server, &format!("smtp://{}:{}", sink.host(), sink.port()), rows, settings)
+        let ledger = Ledger::Postgres(servers::postgres().database());
+        let url = format!("smtp://{}:{}", sink.host(), sink.port());
+        Self::with(Project::empty(), Home::sqlite, ledger, &url, rows, settings)
     }
 
-    fn with_state(server: Option<String>, url: &str, rows: u32, settings: &Value) -> Self {
-        let project = Project::new(&json!({
-            "state": server.as_deref().unwrap_or("sqlite://state.db"),
+    /// The same with any database, which may live in the project's folder.
+    pub(crate) fn at(home: impl FnOnce(&Path) -> Home, url: &str, rows: u32, settings: &Value) -> Self {
+        let project = Project::empty();
+        let ledger = Ledger::File(project.path("state.db"));
+        Self::with(project, home, ledger, url, rows, settings)
+    }
+
+    fn with(
+        project: Project,
+        home: impl FnOnce(&Path) -> Home,
+        ledger: Ledger,
+        url: &str,
+        rows: u32,
+        settings: &Value,
+    ) -> Self {
+        let home = home(&project.path(""));
+        let config = json!({
+            "state": ledger.url(),
             "triggers": "triggers",
-            "databases": { "main": { "url": "sqlite://main.db" } },
+            "databases": { "main": home.config() },
             "mail": { "out": { "url": url, "from": "鼓楼 <tower@ex.test>" } },
-        }));
+        });
+        project.write("config.json", &serde_json::to_string_pretty(&config).unwrap());
         let mut batch = json!({
             "id": "mailing",
             "source": {
@@ -65,62 +83,58 @@ impl Mailing {
                 "target": { "batch": batch },
             }),
         );
-        fill(&project.path("main.db"), rows);
-        Self { project, server }
+        home.fill(rows);
+        Self { project, home, ledger }
     }
 
     pub(crate) fn project(&self) -> &Project {
         &self.project
     }
 
+    pub(crate) fn home(&mut self) -> &mut Home {
+        &mut self.home
+    }
+
     /// Rows whose flag is not set.
     pub(crate) fn open_rows(&self) -> u32 {
-        let count = "SELECT count(*) FROM people WHERE NOT sent";
-        self.read("main.db").query_row(count, [], |row| row.get(0)).unwrap()
+        self.home.open_rows()
+    }
+
+    /// Every row is marked, or in the ledger for a reason that lasts.
+    fn is_through(&self) -> bool {
+        self.open_rows() == self.ledger.parked(false)
     }
 
     /// Waits until every row is marked, or in the ledger for a reason that lasts.
     pub(crate) fn wait_until_through(&self) {
-        eventually("every row to be settled", || {
-            let parked =
-                self.ledger().into_iter().filter(|(_, state)| matches!(state.as_str(), "held" | "kept"));
-            (self.open_rows() as usize == parked.count()).then_some(())
-        });
+        eventually("every row to be settled", || self.is_through().then_some(()));
     }
 
-    /// Keys and states of the ledger's entries.
-    fn ledger(&self) -> Vec<(String, String)> {
-        if let Some(url) = &self.server {
-            let rows = servers::postgres().execute(url, "select key, state from gulou.ledger_entry");
-            let entry =
-                |line: &str| line.split_once('|').map(|(key, state)| (key.to_owned(), state.to_owned()));
-            return rows.lines().map(|line| entry(line).unwrap()).collect();
-        }
-        let state = self.read("state.db");
-        let mut statement = state.prepare("SELECT key, state FROM ledger_entry").unwrap();
-        let entries = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        entries.map(Result::unwrap).collect()
+    /// Nothing is left to do before the next try of some row is due.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.open_rows() == self.ledger.parked(true)
     }
 
-    /// What table and ledger say, beside what was delivered. Call it when no daemon is running.
-    pub(crate) fn testimony(&self, delivered: Delivered) -> Testimony {
-        let mut testimony = Testimony { delivered: delivered.recipients, ..Testimony::default() };
+    /// Makes due what waits for another try, as minutes and hours would. Answers how many rows.
+    pub(crate) fn let_time_pass(&self) -> usize {
+        self.ledger.let_time_pass()
+    }
+
+    /// What table, ledger and runs say, beside what happened. Call it when no daemon is running.
+    pub(crate) fn testimony(&self, history: Vec<Event>) -> Testimony {
+        let mut testimony = Testimony { history, runs: self.runs(), ..Testimony::default() };
         let mut emails = BTreeMap::new();
-        let main = self.read("main.db");
-        let mut statement = main.prepare("SELECT id, email, sent FROM people").unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let email: String = row.get(1).unwrap();
-            let flag = if row.get(2).unwrap() { Flag::Sent } else { Flag::Open };
+        for person in self.home.people() {
             // The ledger writes keys as JSON arrays.
-            emails.insert(format!("[{}]", row.get::<_, i64>(0).unwrap()), email.clone());
-            testimony.rows.insert(email, flag);
+            emails.insert(format!("[{}]", person.id), person.email.clone());
+            testimony.rows.insert(person.email, if person.sent { Flag::Sent } else { Flag::Open });
         }
-        for (key, state) in self.ledger() {
+        for (key, state) in self.ledger.entries() {
             let entry = match state.as_str() {
                 "held" => Entry::Held,
                 "kept" => Entry::Failed,
                 "waiting" => Entry::Retrying,
+                "resend" => Entry::Resending,
                 _ => Entry::Unsettled,
             };
             testimony.ledger.insert(emails.get(&key).cloned().unwrap_or(key), entry);
@@ -128,35 +142,30 @@ impl Mailing {
         testimony
     }
 
-    fn read(&self, name: &str) -> Connection {
-        read(&self.project.path(name))
+    fn runs(&self) -> Vec<Run> {
+        let args = ["history", "--config", "config.json", "mailing", "-n", "1000000", "--json"];
+        let ran = self.project.gulou(&args).expect_code(0);
+        let runs: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+        runs.iter().map(run).collect()
     }
 }
 
-/// Opens a database that another process may be writing.
-pub(crate) fn read(path: &Path) -> Connection {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    connection.busy_timeout(super::PATIENCE).unwrap();
-    connection
-}
-
-fn fill(path: &Path, rows: u32) {
-    let connection = Connection::open(path).unwrap();
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL;
-             CREATE TABLE people (
-               id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL,
-               sent BOOLEAN NOT NULL DEFAULT false
-             );
-             CREATE INDEX people_open ON people (id) WHERE sent = false;",
-        )
-        .unwrap();
-    connection
-        .execute(
-            "WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < ?1)
-             INSERT INTO people (id, email, name) SELECT n, 'p' || n || '@ex.test', '收件人' || n FROM number",
-            [rows],
-        )
-        .unwrap();
+fn run(run: &Value) -> Run {
+    let figures = |account: &Value| {
+        let count = |name: &str| account[name].as_u64().unwrap_or_else(|| panic!("no {name}: {account}"));
+        Figures {
+            selected: count("selected"),
+            sent: count("sent"),
+            failed: count("failed"),
+            held: count("held"),
+            retrying: count("retrying"),
+            uncertain: count("uncertain"),
+            vanished: count("vanished"),
+        }
+    };
+    Run {
+        id: run["run"].as_u64().unwrap(),
+        state: run["state"].as_str().unwrap().to_owned(),
+        figures: Some(&run["result"]).filter(|result| result.is_object()).map(figures),
+    }
 }
