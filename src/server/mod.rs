@@ -1,12 +1,14 @@
 //! The HTTP API: what a running daemon can be asked and told, over a Unix socket beside its state.
 //!
-//! `socket` is the place, `wire` the shapes of what is said, `routes` the addresses, `fire` the one answer
-//! that comes in pieces, `reply` how errors look. It can fire, pause, resume, reload; it can never define
+//! `socket` is the place, `wire` and `ledger` the shapes of what is said, `routes` and `batches` the addresses, `fire` the
+//! one answer that comes in pieces, `reply` how errors look. It can fire, pause, resume, reload; it can never define
 //! what is run. `docs/api.md` is its reference, for people; the CLI's remote verbs are its first user.
 //! Knows the engine's handle, and nothing of what stands behind it; of the store it keeps the lock, for the
 //! socket's sake.
 
+mod batches;
 mod fire;
+pub mod ledger;
 mod reply;
 mod routes;
 pub mod socket;
@@ -18,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::socket::Socket;
 use crate::engine::{Handle, Reload};
+use crate::settings::StateSettings;
 
 /// How long answers may take to end once the server is told to stop. Those of an engine that has ended
 /// take no time; a client that does not read must not keep the daemon.
@@ -37,8 +40,8 @@ pub struct Api {
 /// What the daemon says about itself.
 #[derive(Clone, Debug)]
 pub struct Info {
-    /// Where the state is, for people.
-    pub state: String,
+    /// Where the state is.
+    pub state: StateSettings,
 }
 
 /// Answers on `socket` until `stop`; then accepts nothing new, lets answers in flight end, and takes the
