@@ -39,11 +39,11 @@ pub(super) struct Fire {
 
 impl Fire {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        match Daemon::find(&state)? {
+        match Daemon::find(&place.socket)? {
             Some(daemon) => self.ask(daemon),
             None => self.alone(),
         }

@@ -27,11 +27,11 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        let mut daemon = Daemon::reach(&state)?;
+        let mut daemon = Daemon::reach(&place)?;
         let status = daemon.get("status")?;
         let mut out = std::io::stdout().lock();
         if self.json {

@@ -7,7 +7,7 @@ use chrono::{TimeZone, Utc};
 use gulou::config::load;
 use gulou::settings::{
     ActionSettings, DatabaseSettings, FunctionSettings, MailRoute, MarkValue, Misfire, Overlap, Pages,
-    Relation, TargetSettings,
+    Relation, StateSettings, TargetSettings,
 };
 use rusqlite::Connection;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn the_daemon_config_has_its_parts() {
         Utc::with_ymd_and_hms(&Utc, 2026, 6, 1, 0, 0, 0).unwrap(),
     );
     let settings = loaded.unwrap().settings;
-    assert_eq!(settings.state, repository().join("var/gulou.db"));
+    assert_eq!(settings.state, StateSettings::Sqlite(repository().join("var/gulou.db")));
     let DatabaseSettings::Sqlite(file) = &settings.databases["main"] else { panic!("{settings:?}") };
     assert_eq!(file.path, repository().join("var/demo.db"));
     assert_eq!(settings.mail["outbox"].route, MailRoute::Maildir(repository().join("var/outbox")));

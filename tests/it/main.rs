@@ -36,6 +36,7 @@ mod scenario_halt;
 mod scenario_lane;
 mod scenario_nonsense;
 mod scenario_ordeal;
+mod scenario_postgres_state;
 mod scenario_reload;
 mod scenario_samples;
 #[path = "../servers/mod.rs"]
