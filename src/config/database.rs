@@ -8,7 +8,7 @@ use crate::settings::{DatabaseSettings, Secret, ServerSettings, SqliteSettings, 
 use crate::sql::Dialect;
 
 /// Schemes of servers that this version can use.
-const SUPPORTED: [&str; 0] = [];
+const SUPPORTED: [&str; 2] = ["mysql", "mariadb"];
 
 /// Reads an entry of `databases`; relative paths start at `folder`.
 pub(super) fn read(node: &Node<'_>, folder: &Path) -> Option<DatabaseSettings> {
@@ -100,7 +100,7 @@ fn server(fields: &Fields<'_>, folder: &Path, default_port: u16) -> Option<Serve
     let node = fields.get("url")?;
     let (scheme, _) = node.text()?.split_once("://")?;
     if !SUPPORTED.contains(&scheme) {
-        let help = "this version reads `sqlite://`".to_owned();
+        let help = "this version reads `sqlite://` and `mysql://`".to_owned();
         node.error(format!("`{scheme}://` is not supported by this version"), help);
         return None;
     }

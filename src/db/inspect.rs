@@ -1,6 +1,6 @@
 //! What tables are like: questions that `check` asks before anything runs. Changes nothing.
 
-use super::{DbError, sqlite};
+use super::{DbError, mysql, sqlite};
 use crate::settings::DatabaseSettings;
 
 /// A look at a database, read-only.
@@ -8,6 +8,8 @@ use crate::settings::DatabaseSettings;
 pub enum Inspector {
     /// At a file, or at a copy in memory of what its script would make.
     Sqlite(sqlite::Inspector),
+    /// At a MySQL or MariaDB server.
+    MySql(mysql::Inspector),
 }
 
 /// A table or view.
@@ -17,8 +19,12 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Columns that no two rows share: those of the primary key, and of each unique index.
     pub unique: Vec<Vec<String>>,
+    /// The columns of each index that can give its rows in their order.
+    pub indexes: Vec<Vec<String>>,
     /// A view: what its columns promise cannot be told.
     pub is_view: bool,
+    /// Why its rows cannot be marked, whatever the mark.
+    pub unmarkable: Option<String>,
 }
 
 /// A column of a table.
@@ -36,16 +42,32 @@ impl Table {
         let among = |name: &String| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
         self.unique.iter().any(|names| names.iter().all(among))
     }
+
+    /// Whether an index gives the rows in the order of `columns`.
+    pub fn is_sorted_by(&self, columns: &[String]) -> bool {
+        let begins = |index: &Vec<String>| {
+            index.len() >= columns.len()
+                && index.iter().zip(columns).all(|(name, column)| name.eq_ignore_ascii_case(column))
+        };
+        self.indexes.iter().any(begins)
+    }
 }
 
-#[expect(clippy::unused_async, reason = "a server's answers are waited for; a file's come at once")]
 impl Inspector {
     /// `None` when there is no file, and nothing that says how to make it.
     pub async fn open(settings: &DatabaseSettings) -> Result<Option<Self>, DbError> {
         match settings {
             DatabaseSettings::Sqlite(file) => Ok(sqlite::Inspector::open(file)?.map(Self::Sqlite)),
             DatabaseSettings::Postgres(_) => Err(DbError::Unsupported("PostgreSQL")),
-            DatabaseSettings::MySql(_) => Err(DbError::Unsupported("MySQL")),
+            DatabaseSettings::MySql(server) => Ok(Some(Self::MySql(mysql::Inspector::open(server).await?))),
+        }
+    }
+
+    /// What the database does that marks should not rely on.
+    pub async fn warnings(&self) -> Result<Vec<String>, DbError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::MySql(it) => it.warnings().await,
         }
     }
 
@@ -53,6 +75,7 @@ impl Inspector {
     pub async fn tables(&self) -> Result<Vec<String>, DbError> {
         match self {
             Self::Sqlite(it) => it.tables(),
+            Self::MySql(it) => it.tables().await,
         }
     }
 
@@ -60,6 +83,7 @@ impl Inspector {
     pub async fn table(&self, name: &str) -> Result<Option<Table>, DbError> {
         match self {
             Self::Sqlite(it) => it.table(name),
+            Self::MySql(it) => it.table(name).await,
         }
     }
 
@@ -67,6 +91,7 @@ impl Inspector {
     pub async fn has_null(&self, table: &str, column: &str) -> Result<bool, DbError> {
         match self {
             Self::Sqlite(it) => it.has_null(table, column),
+            Self::MySql(it) => it.has_null(table, column).await,
         }
     }
 
@@ -74,6 +99,7 @@ impl Inspector {
     pub async fn condition_problem(&self, table: &str, condition: &str) -> Option<String> {
         match self {
             Self::Sqlite(it) => it.condition_problem(table, condition),
+            Self::MySql(it) => it.condition_problem(table, condition).await,
         }
     }
 
@@ -81,6 +107,7 @@ impl Inspector {
     pub async fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
         match self {
             Self::Sqlite(it) => it.query_columns(query),
+            Self::MySql(it) => it.query_columns(query).await,
         }
     }
 }

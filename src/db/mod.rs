@@ -1,13 +1,14 @@
 //! Connections to the user's databases: one dialect a folder. Knows nothing of batches.
 
 mod inspect;
+pub mod mysql;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use self::inspect::{Column, Inspector, Table};
-use crate::settings::DatabaseSettings;
+use crate::settings::{DatabaseSettings, ServerSettings};
 use crate::sql::Dialect;
 
 /// Why a database could not do what was asked.
@@ -42,6 +43,22 @@ pub enum DbError {
         path: PathBuf,
         /// The database's reason.
         source: rusqlite::Error,
+    },
+    /// A server could not be reached, or did not let us in.
+    #[error("could not connect to database {place}: {problem}")]
+    Connect {
+        /// The database and its server.
+        place: String,
+        /// The server's reason, or the system's.
+        problem: String,
+    },
+    /// A server refused, or the connection to it was lost.
+    #[error("database {place}: {problem}")]
+    Server {
+        /// The database and its server.
+        place: String,
+        /// The server's reason, or the system's.
+        problem: String,
     },
     /// What was asked does not fit the tables.
     #[error("{0}")]
@@ -91,6 +108,8 @@ pub enum Access {
 pub enum Database {
     /// To a file.
     Sqlite(sqlite::Database),
+    /// To a MySQL or MariaDB server.
+    MySql(mysql::Database),
 }
 
 impl Database {
@@ -99,7 +118,7 @@ impl Database {
         match settings {
             DatabaseSettings::Sqlite(file) => Ok(Self::Sqlite(sqlite::Database::new(file.clone(), access))),
             DatabaseSettings::Postgres(_) => Err(DbError::Unsupported("PostgreSQL")),
-            DatabaseSettings::MySql(_) => Err(DbError::Unsupported("MySQL")),
+            DatabaseSettings::MySql(server) => Ok(Self::MySql(mysql::Database::new(server.clone(), access))),
         }
     }
 
@@ -107,6 +126,17 @@ impl Database {
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
+            Self::MySql(_) => Dialect::MySql,
         }
+    }
+}
+
+/// A database on a server, as messages name it.
+fn place(settings: &ServerSettings) -> String {
+    let ServerSettings { database, host, port, .. } = settings;
+    if host.contains(':') {
+        format!("{database} at [{host}]:{port}")
+    } else {
+        format!("{database} at {host}:{port}")
     }
 }
