@@ -4,6 +4,7 @@
 mod api_fire;
 mod api_socket;
 mod batch_cli;
+mod batch_mariadb;
 mod config_errors;
 mod config_period;
 mod config_samples;

@@ -13,11 +13,21 @@ pub(crate) enum Fault {
 
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
-        Self::MySql(error)
+        match error {
+            Error::Driver(DriverError::MixedParams | DriverError::Params(_)) => Self::ambiguous(),
+            error => Self::MySql(error),
+        }
     }
 }
 
 impl Fault {
+    /// The library reads statements too, and finds parameters where a few rare spellings have none: `5-':no'`.
+    pub(super) fn ambiguous() -> Self {
+        let what = "the condition or query has a `:` or `?` in a text that cannot be told from a parameter; put a space \
+                    in front of the text";
+        Self::Mismatch(what.to_owned())
+    }
+
     /// The connection is gone.
     pub(super) fn is_lost(&self) -> bool {
         match self {

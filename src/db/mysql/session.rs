@@ -60,16 +60,9 @@ impl<'d> Session<'d> {
     }
 }
 
-/// The library reads statements too, and finds parameters where a few rare spellings have none.
 fn fits(statement: &Statement, values: &[Value]) -> Result<(), Fault> {
-    if usize::from(statement.num_params()) == values.len() {
-        return Ok(());
-    }
-    Err(Fault::Mismatch(
-        "the condition or query has a `:` or `?` that cannot be told from a parameter; put a space before the text \
-         it stands in"
-            .to_owned(),
-    ))
+    let fits = usize::from(statement.num_params()) == values.len();
+    fits.then_some(()).ok_or_else(Fault::ambiguous)
 }
 
 /// Tries of one piece of work, which changes nothing when it is done twice.

@@ -130,7 +130,7 @@ impl Rows {
         }
         let own = |name: &str| own.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
         let found = session.rows(&statement, values::bind(&names, moment, own)?).await?;
-        let names = self.names(&columns);
+        let names = self.names(&found);
         let mut rows: Vec<Keyed> = Vec::with_capacity(found.len());
         for row in found {
             let key = self.key(&row, &kinds)?;
@@ -158,7 +158,7 @@ impl Rows {
             let kinds = self.kinds(&columns)?;
             let own = sets::bind(keys.iter(), &kinds);
             let rows = session.rows(&statement, values::bind(&names, moment, own)?).await?;
-            let names = self.names(&columns);
+            let names = self.names(&rows);
             for row in rows {
                 found.insert(self.key(&row, &kinds)?, values::row(&row, &names, self.width()));
             }
@@ -187,7 +187,17 @@ impl Rows {
         self.facts(session).await?;
         let (sql, names) = Dialect::MySql.positional(&self.queries.all);
         let statement = session.prepare(&sql).await?;
-        let columns = statement.columns();
+        let values = values::bind(&names, moment, |_| None)?;
+        // One more than allowed tells that there are too many, without reading them all.
+        session.order(&format!("SET SESSION sql_select_limit = {}", u64::from(limit) + 1)).await?;
+        let found = session.rows(&statement, values).await;
+        session.order("SET SESSION sql_select_limit = DEFAULT").await?;
+        let found = found?;
+        if found.len() > limit as usize {
+            return Err(Fault::Mismatch(too_many(limit)));
+        }
+        let columns =
+            found.first().map_or_else(|| statement.columns().to_vec(), |row| row.columns_ref().to_vec());
         let names_of_columns: Arc<[String]> = columns.iter().map(|column| column.name_str().into()).collect();
         let place = |name: &String| {
             names_of_columns.iter().position(|column| column == name).ok_or_else(|| {
@@ -201,15 +211,6 @@ impl Rows {
             .zip(&self.queries.key)
             .map(|(place, name)| Kind::of_key(name, &columns[*place]))
             .collect::<Result<Vec<_>, _>>()?;
-        let values = values::bind(&names, moment, |_| None)?;
-        // One more than allowed tells that there are too many, without reading them all.
-        session.order(&format!("SET SESSION sql_select_limit = {}", u64::from(limit) + 1)).await?;
-        let found = session.rows(&statement, values).await;
-        session.order("SET SESSION sql_select_limit = DEFAULT").await?;
-        let found = found?;
-        if found.len() > limit as usize {
-            return Err(Fault::Mismatch(too_many(limit)));
-        }
         found
             .iter()
             .map(|row| {
@@ -237,8 +238,9 @@ impl Rows {
         }
     }
 
-    /// The columns behind the key.
-    fn names(&self, columns: &[mysql_async::Column]) -> Arc<[String]> {
+    /// The columns behind the key, as they are now: the statement may be older than they.
+    fn names(&self, rows: &[SqlRow]) -> Arc<[String]> {
+        let columns = rows.first().map_or(&[][..], SqlRow::columns_ref);
         columns.iter().skip(self.width()).map(|column| column.name_str().into_owned()).collect()
     }
 }
