@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Kills the daemon in the middle of mailings, for as long as you like, and checks every row afterwards. With --cron it
-# is the expressions' turn: all clock changes of all zones, then the fuzz targets. With --simulation, the scheduler's.
+# Kills, freezes and cuts off the daemon, the database and the receiver in the middle of mailings, for as long as you
+# like, and checks every row afterwards. With --cron it is the expressions' turn: all clock changes of all zones, then
+# the fuzz targets. With --simulation, the scheduler's.
 #
-#   ./scripts/torture.sh                        one round: 100,000 rows, five kills, a random seed
+#   ./scripts/torture.sh                        one round: 100,000 rows, 24 blows a mailing, a random seed
 #   ./scripts/torture.sh --rounds 20            as many as that, each with a seed of its own
 #   ./scripts/torture.sh --seed 7               that round again
-#   ./scripts/torture.sh --rows N --kills N
+#   ./scripts/torture.sh --rows N --kills N     (--kills: all blows; every eighth is a SIGKILL to the daemon)
+#   ./scripts/torture.sh --database sqlite --on-uncertain hold   (or `resend`; both default to all)
+#   ./scripts/torture.sh --pause MS             how long the daemon is frozen and the database away: 31000, past every deadline
 #   ./scripts/torture.sh --cron                 ten random expressions a clock change, ten minutes of fuzzing
 #   ./scripts/torture.sh --cron --expressions N --seconds N   (N expressions: at most 32)
 #   ./scripts/torture.sh --simulation           ten years of a thousand triggers, simulated; takes --rounds and --seed
@@ -14,20 +17,34 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=1 rows=100000 kills=5 seed= cron=no simulation=no expressions=10 seconds=600
+rounds=1 rows=100000 kills=24 pause=31000 database=all on_uncertain=both seed= cron=no simulation=no expressions=10 seconds=600
 while [ $# -gt 0 ]; do
   case "$1" in
     --rounds) rounds=$2; shift 2 ;;
     --rows) rows=$2; shift 2 ;;
     --kills) kills=$2; shift 2 ;;
+    --pause) pause=$2; shift 2 ;;
+    --database) database=$2; shift 2 ;;
+    --on-uncertain) on_uncertain=$2; shift 2 ;;
     --seed) seed=$2; shift 2 ;;
     --cron) cron=yes; shift ;;
     --simulation) simulation=yes; shift ;;
     --expressions) expressions=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
-    *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done
+
+case "$database" in
+  all) homes=(sqlite) ;;
+  sqlite) homes=("$database") ;;
+  *) echo "no such database: $database" >&2; exit 2 ;;
+esac
+case "$on_uncertain" in
+  both) rules=(hold resend) ;;
+  hold | resend) rules=("$on_uncertain") ;;
+  *) echo "no such rule: $on_uncertain" >&2; exit 2 ;;
+esac
 
 if ! command -v cargo >/dev/null && [ -f "$HOME/.cargo/env" ]; then
   # shellcheck source=/dev/null
@@ -61,7 +78,14 @@ elif [ "$cron" = yes ]; then
     env GULOU_TORTURE_EXPRESSIONS="$expressions" "${tests[@]}" --test it -- --nocapture cron_clock_changes
   exec ./scripts/fuzz.sh --seconds "$seconds"
 else
-  run_rounds "$rows rows, $kills kills" "--rows $rows --kills $kills" GULOU_TORTURE_SEED \
-    env GULOU_TORTURE_ROWS="$rows" GULOU_TORTURE_KILLS="$kills" \
-    "${tests[@]}" --test it -- --nocapture --test-threads 1 scenario_crash
+  mailings=()
+  for home in "${homes[@]}"; do
+    for rule in "${rules[@]}"; do
+      mailings+=("scenario_ordeal::${home}_$rule")
+    done
+  done
+  what="--rows $rows --kills $kills --pause $pause --database $database --on-uncertain $on_uncertain"
+  run_rounds "$rows rows, $kills blows a mailing" "$what" GULOU_TORTURE_SEED \
+    env GULOU_TORTURE_ROWS="$rows" GULOU_TORTURE_KILLS="$kills" GULOU_TORTURE_PAUSE_MS="$pause" \
+    "${tests[@]}" --test it -- --nocapture --test-threads 1 --exact "${mailings[@]}"
 fi

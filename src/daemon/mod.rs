@@ -13,6 +13,7 @@ mod signals;
 mod watch;
 mod wiring;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -26,7 +27,7 @@ use wiring::{Runners, Wiring};
 use crate::clock::Clock;
 use crate::engine::{Engine, Foreground, Limits, Reload, Runner};
 use crate::run::{Outcome, Output};
-use crate::server::socket::Socket;
+use crate::server::socket::{self, Socket};
 use crate::server::{self, Api, Info};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -51,7 +52,8 @@ pub(crate) async fn serve(settings: Settings, clock: Clock, source: Source) -> a
     let stop = CancellationToken::new();
     let reloader = Reloader::new(handle.clone(), Arc::clone(&wiring), runners, source);
     let reloader = tokio::spawn(reloader.run(hangups, requests, stop.clone()));
-    let api = serve_api(&wiring.store, Api { handle, reload, info: Info { state: state.clone() } }, &stop);
+    let api = Api { handle, reload, info: Info { state: state.clone() } };
+    let api = serve_api(&socket::path_of(&state), &wiring.store, api, &stop);
     tracing::info!(functions = count, triggers, state = %state.display(), "ready");
     signals::ready();
     let aborted = engine.run().await.context("could not get a timer from the system")?;
@@ -71,8 +73,8 @@ pub(crate) async fn serve(settings: Settings, clock: Clock, source: Source) -> a
 }
 
 /// The API on its socket; none where the system gives no socket: triggers fire all the same.
-fn serve_api(store: &Store, api: Api, stop: &CancellationToken) -> Option<JoinHandle<()>> {
-    match Socket::bind(store) {
+fn serve_api(path: &Path, store: &Store, api: Api, stop: &CancellationToken) -> Option<JoinHandle<()>> {
+    match Socket::bind(path, store) {
         Ok(socket) => Some(tokio::spawn(server::serve(socket, api, stop.clone()))),
         Err(error) => {
             tracing::error!(%error, "nobody can ask this daemon anything");

@@ -52,16 +52,15 @@ impl Drop for Place {
 }
 
 impl Socket {
-    /// Listens beside the state; what a daemon that died left there is replaced. To be called within the
-    /// async runtime.
+    /// Listens at `path` for the daemon on `store`; what a daemon that died left there is replaced. To be called
+    /// within the async runtime.
     ///
     /// There is no instant at which another user could connect: the socket is made in a folder that is
     /// closed to others, and moved to its place when its mode is right.
-    pub fn bind(store: &Store) -> Result<Self, SocketError> {
-        let path = path_of(store.path());
-        let failed = |reason| SocketError { path: path.clone(), reason };
-        let listener = make(&path).map_err(failed)?;
-        let place = Place { path: path.clone(), _store: store.clone() };
+    pub fn bind(path: &Path, store: &Store) -> Result<Self, SocketError> {
+        let failed = |reason| SocketError { path: path.to_owned(), reason };
+        let listener = make(path).map_err(failed)?;
+        let place = Place { path: path.to_owned(), _store: store.clone() };
         listener.set_nonblocking(true).map_err(failed)?;
         let listener = tokio::net::UnixListener::from_std(listener).map_err(failed)?;
         Ok(Self { listener, place })
@@ -142,7 +141,7 @@ mod tests {
         let state = folder.path().join("gulou.db");
         let path = folder.path().join("gulou.db.sock");
         let store = Store::open(&state).unwrap();
-        let socket = Socket::bind(&store).unwrap();
+        let socket = Socket::bind(&path, &store).unwrap();
         assert_eq!(fs::symlink_metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(sockets(folder.path()), ["gulou.db.sock"]);
         connect(&path).unwrap();
@@ -171,11 +170,13 @@ mod tests {
     #[tokio::test]
     async fn leaves_alone_what_is_no_socket() {
         let folder = TempDir::new().unwrap();
-        let store = Store::open(&folder.path().join("gulou.db")).unwrap();
-        fs::write(path_of(store.path()), "precious").unwrap();
-        let error = Socket::bind(&store).unwrap_err().to_string();
+        let state = folder.path().join("gulou.db");
+        let store = Store::open(&state).unwrap();
+        let path = path_of(&state);
+        fs::write(&path, "precious").unwrap();
+        let error = Socket::bind(&path, &store).unwrap_err().to_string();
         assert!(error.contains("gulou.db.sock: something else has that name"), "{error}");
-        assert_eq!(fs::read_to_string(path_of(store.path())).unwrap(), "precious");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! A key is text here, a JSON array with one element a key column; what it means is the batch's
 //! business. Every write is refused once another owner has opened the state since.
 
-use super::{Reader, Store, StoreError, sqlite};
+use super::postgres::{self, Session};
+use super::{Backend, Reader, Source, Store, StoreError, sqlite};
 use crate::run::Reason;
 
 /// A scope's number in the state.
@@ -223,7 +224,16 @@ impl Store {
     /// Opens the scope of a run and counts the run.
     pub async fn begin_batch_run(&self, begin: BeginRun) -> Result<Scope, StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| sqlite::ledger::begin(connection, epoch, &begin)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::ledger::begin(connection, epoch, &begin)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| postgres::scopes::begin(session, &begin).await)
+                    .await
+            }
+        }
     }
 
     /// Does one step of a run. Answers the positions in `step.reserve` that were refused because the
@@ -233,7 +243,19 @@ impl Store {
     /// [`StoreError::NotReserved`] when a recorded reservation is not there.
     pub async fn batch_step(&self, step: Step) -> Result<Vec<usize>, StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| sqlite::ledger::step(connection, epoch, &step)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::ledger::step(connection, epoch, &step)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(
+                        step.reserve.len() + step.record.len() + step.forget.len(),
+                        async move |session: &Session| postgres::ledger::step(session, epoch, &step).await,
+                    )
+                    .await
+            }
+        }
     }
 
     /// Reserves rows of the retry lane that are due at `now` (unix milliseconds), the longest due
@@ -247,15 +269,38 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| {
-            sqlite::ledger::take_due(connection, epoch, &batch, (scope, run), now, limit)
-        })
-        .await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store
+                    .write(move |connection| {
+                        sqlite::ledger::take_due(connection, epoch, &batch, (scope, run), now, limit)
+                    })
+                    .await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger::take_due(session, epoch, &batch, (scope, run), now, limit).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// When the first row of the retry lane is due, unix milliseconds.
     pub async fn next_due(&self, batch: String) -> Result<Option<i64>, StoreError> {
-        self.write(move |connection| sqlite::ledger::next_due(connection, &batch)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::ledger::next_due(connection, &batch)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger_rows::next_due(session, &batch).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Rows that are recorded and not marked, in key order after `after`, at most `limit`.
@@ -265,8 +310,22 @@ impl Store {
         after: Option<EntryKey>,
         limit: usize,
     ) -> Result<Vec<Unmarked>, StoreError> {
-        self.write(move |connection| sqlite::ledger::unmarked(connection, &batch, after.as_ref(), limit))
-            .await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store
+                    .write(move |connection| {
+                        sqlite::ledger::unmarked(connection, &batch, after.as_ref(), limit)
+                    })
+                    .await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger_rows::unmarked(session, &batch, after.as_ref(), limit).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Settles every reservation that has no record: to the retry lane, due at `now` (unix
@@ -275,28 +334,68 @@ impl Store {
     /// Only for a batch of which no run is under way.
     pub async fn settle_unrecorded(&self, batch: String, resend: bool, now: i64) -> Result<u64, StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| sqlite::ledger::settle(connection, epoch, &batch, resend, now)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store
+                    .write(move |connection| sqlite::ledger::settle(connection, epoch, &batch, resend, now))
+                    .await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger_rows::settle(session, &batch, resend, now).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Removes entries: they are marked now.
     pub async fn forget(&self, entries: Vec<EntryKey>) -> Result<(), StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| {
-            sqlite::ledger::owned(connection, epoch)?;
-            sqlite::ledger::forget(connection, &entries)
-        })
-        .await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                let forget = move |connection: &_| {
+                    sqlite::ledger::owned(connection, epoch)?;
+                    sqlite::ledger::forget(connection, &entries)
+                };
+                store.write(forget).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger::forget(session, &entries).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Fires of a batch whose run was cut off or stopped, oldest first.
     pub async fn open_fires(&self, batch: String) -> Result<Vec<OpenFire>, StoreError> {
-        self.write(move |connection| sqlite::ledger::open_fires(connection, &batch)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::ledger::open_fires(connection, &batch)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger_rows::open_fires(session, &batch).await
+                    })
+                    .await
+            }
+        }
     }
 }
 
 impl Reader {
     /// What the ledger holds of a batch at `now` (unix milliseconds). Empty when it never ran.
     pub fn holdings(&self, batch: &str, until_marked: bool, now: i64) -> Result<Holdings, StoreError> {
-        sqlite::ledger::holdings(self.connection(), batch, until_marked, now)
+        match &self.0 {
+            Source::Sqlite(reader) => sqlite::ledger::holdings(reader.connection(), batch, until_marked, now),
+            Source::Postgres(reader) => reader.read(async |session: &Session| {
+                postgres::ledger_rows::holdings(session, batch, until_marked, now).await
+            }),
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Rows that the ledger keeps, as an operator sees and settles them.
 
-use super::{Reader, Store, StoreError, sqlite};
+use super::postgres::{self, Session};
+use super::{Backend, Reader, Source, Store, StoreError, sqlite};
 
 /// What the ledger holds of a batch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,14 +79,30 @@ impl Store {
     /// Only while no run of the batch is under way: what looks reserved is taken for held.
     pub async fn requeue(&self, requeue: Requeue) -> Result<u64, StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| sqlite::ledger_rows::requeue(connection, epoch, &requeue)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::ledger_rows::requeue(connection, epoch, &requeue)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger_rows::requeue(session, &requeue).await
+                    })
+                    .await
+            }
+        }
     }
 }
 
 impl Reader {
     /// What the ledger holds of each batch that ever ran, by id.
     pub fn batches(&self) -> Result<Vec<BatchSummary>, StoreError> {
-        sqlite::ledger_rows::batches(self.connection())
+        match &self.0 {
+            Source::Sqlite(reader) => sqlite::ledger_rows::batches(reader.connection()),
+            Source::Postgres(reader) => {
+                reader.read(async |session: &Session| postgres::ledger_rows::batches(session).await)
+            }
+        }
     }
 
     /// Rows of a batch in one state, or in any; the longest in it first, at most `limit`.
@@ -95,6 +112,11 @@ impl Reader {
         state: Option<RowState>,
         limit: u32,
     ) -> Result<Vec<LedgerRow>, StoreError> {
-        sqlite::ledger_rows::rows(self.connection(), batch, state, limit)
+        match &self.0 {
+            Source::Sqlite(reader) => sqlite::ledger_rows::rows(reader.connection(), batch, state, limit),
+            Source::Postgres(reader) => reader.read(async |session: &Session| {
+                postgres::ledger_rows::rows(session, batch, state, limit).await
+            }),
+        }
     }
 }

@@ -1,28 +1,86 @@
 //! The state store: claims, runs, history, the ledger of batches.
 //!
-//! [`Store`] is the daemon's handle; it holds the lock on the state file. [`Reader`] is what
+//! [`Store`] is the daemon's handle; it holds the lock on the state. [`Reader`] is what
 //! `history`, `logs` and `dry-run` use beside a running daemon: it changes nothing.
-//! The SQL stays below, in `sqlite/`; callers see typed calls only.
+//! The SQL stays below, in `sqlite/` and `postgres/`; callers see typed calls only.
 
 pub mod ledger;
 pub mod ledger_rows;
+mod postgres;
 pub mod runs;
 mod sqlite;
 pub mod triggers;
 
 use std::path::{Path, PathBuf};
 
-pub use sqlite::{Reader, Store};
+pub use postgres::Server;
+
+/// The daemon's handle on the state. Clones share one writer; the last one to go closes the state.
+#[derive(Clone, Debug)]
+pub struct Store(Backend);
+
+#[derive(Clone, Debug)]
+enum Backend {
+    Sqlite(sqlite::Store),
+    Postgres(postgres::Store),
+}
+
+impl Store {
+    /// Takes the lock of a state file, makes or migrates it, and starts a new epoch.
+    ///
+    /// Fails when another process holds the lock, when the file cannot be opened, or when it was
+    /// written by a newer version.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Ok(Self(Backend::Sqlite(sqlite::Store::open(path)?)))
+    }
+
+    /// The same for a state on a PostgreSQL server. Blocks until that is done.
+    ///
+    /// Fails as [`Store::open`] does, and when the server cannot be reached.
+    pub fn open_postgres(server: &Server) -> Result<Self, StoreError> {
+        Ok(Self(Backend::Postgres(postgres::Store::open(server)?)))
+    }
+
+    /// The number of this opening: greater than every earlier one. Reservations carry it.
+    pub fn epoch(&self) -> i64 {
+        match &self.0 {
+            Backend::Sqlite(store) => store.epoch(),
+            Backend::Postgres(store) => store.epoch(),
+        }
+    }
+}
+
+/// Reads a state without changing it. Calls block.
+#[derive(Debug)]
+pub struct Reader(Source);
+
+#[derive(Debug)]
+enum Source {
+    Sqlite(sqlite::Reader),
+    Postgres(postgres::Reader),
+}
+
+impl Reader {
+    /// Opens a state file for reading; `None` when there is none yet.
+    pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
+        Ok(sqlite::Reader::open(path)?.map(|reader| Self(Source::Sqlite(reader))))
+    }
+
+    /// Connects to a state on a PostgreSQL server; `None` when there is none yet.
+    pub fn open_postgres(server: &Server) -> Result<Option<Self>, StoreError> {
+        Ok(postgres::Reader::open(server)?.map(|reader| Self(Source::Postgres(reader))))
+    }
+}
 
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another process holds the state.
-    #[error("the state {path} is in use by another gulou process{owner}; stop it first", path = path.display())]
+    #[error("the state {state} is in use by another gulou process{owner}; stop it first")]
     Locked {
-        /// The state file.
-        path: PathBuf,
-        /// ` (pid N)`, or nothing when it could not be read.
+        /// The state file, or the database.
+        state: String,
+        /// ` (pid N)`, what the session of the server calls itself, or nothing when it could not be read.
         owner: String,
     },
     /// The file or its folder could not be made, read or locked.
@@ -36,22 +94,40 @@ pub enum StoreError {
     /// The database refused.
     #[error("the state database failed: {0}")]
     Database(#[from] rusqlite::Error),
-    /// The file was written by a newer version of this program.
-    #[error("the state {path} has schema version {found}, this program knows up to {known}; use a newer gulou", path = path.display())]
+    /// The server refused, or the connection broke.
+    #[error("the state's server failed: {said}", said = postgres::said(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// There is no connection to the server.
+    #[error("could not reach the state {state}: {reason}")]
+    Unreachable {
+        /// The database.
+        state: String,
+        /// What the system or the server said.
+        reason: String,
+    },
+    /// The connection was lost and did not come back in time. Whether the work is done is not known; asking again is safe.
+    #[error("the state's server is away: {0}")]
+    Away(String),
+    /// The state was written by a newer version of this program.
+    #[error(
+        "the state {state} has schema version {found}, this program knows up to {known}; use a newer gulou"
+    )]
     TooNew {
-        /// The state file.
-        path: PathBuf,
-        /// Version in the file.
+        /// The state file, or the database.
+        state: String,
+        /// Version of its tables.
         found: i64,
         /// Newest version known here.
         known: i64,
     },
-    /// The file was written by an older version, and whoever asks may not change it.
-    #[error("the state {path} has schema version {found}, this program needs {needed}; `gulou serve` brings it up to date", path = path.display())]
+    /// The state was written by an older version, and whoever asks may not change it.
+    #[error(
+        "the state {state} has schema version {found}, this program needs {needed}; `gulou serve` brings it up to date"
+    )]
     TooOld {
-        /// The state file.
-        path: PathBuf,
-        /// Version in the file.
+        /// The state file, or the database.
+        state: String,
+        /// Version of its tables.
         found: i64,
         /// Version that this program reads.
         needed: i64,

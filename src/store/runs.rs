@@ -1,12 +1,15 @@
 //! Runs as the engine and the readers see them: claims, ends, history, output.
 
 use std::future::Future;
+use std::pin::Pin;
 
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::postgres::skips::Skipped;
+use super::postgres::{self, Session};
 use super::triggers::{FunctionId, TriggerId};
-use super::{Reader, Store, StoreError, sqlite};
+use super::{Backend, Reader, Source, Store, StoreError, sqlite};
 use crate::run::{Outcome, Reason, Stream};
 use crate::settings::Overlap;
 
@@ -200,39 +203,85 @@ impl Store {
     ) -> impl Future<Output = Result<Vec<Claim>, StoreError>> + Send + use<> {
         let epoch = self.epoch();
         // Runs wait for their claims: a few hundred do not wait for what else is to be written.
-        self.write_group(4 * requests.len(), move |connection| {
-            sqlite::claims::claim_all(connection, epoch, &requests)
-        })
+        let rows = 4 * requests.len();
+        let claims: Pin<Box<dyn Future<Output = _> + Send>> = match &self.0 {
+            Backend::Sqlite(store) => Box::pin(store.write_group(rows, move |connection| {
+                sqlite::claims::claim_all(connection, epoch, &requests)
+            })),
+            Backend::Postgres(store) => Box::pin(store.write(rows, async move |session: &Session| {
+                postgres::claims::claim_all(session, epoch, &requests).await
+            })),
+        };
+        claims
     }
 
     /// Waiting runs start now.
     pub async fn start(&self, runs: Vec<RunId>, now: i64) -> Result<(), StoreError> {
-        self.write(move |connection| sqlite::runs::start(connection, &runs, now)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::runs::start(connection, &runs, now)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| postgres::runs::start(session, &runs, now).await)
+                    .await
+            }
+        }
     }
 
     /// Takes over a run that an earlier process left waiting.
     pub async fn adopt(&self, run: RunId) -> Result<(), StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| sqlite::runs::adopt(connection, run, epoch)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::runs::adopt(connection, run, epoch)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| postgres::runs::adopt(session, run, epoch).await)
+                    .await
+            }
+        }
     }
 
     /// A run has ended. Ends that come at the same time are written together.
     pub async fn finish(&self, end: Ended) -> Result<(), StoreError> {
-        self.finish_with_others(end).await
+        match &self.0 {
+            Backend::Sqlite(store) => store.finish_with_others(end).await,
+            Backend::Postgres(store) => store.finish(end).await,
+        }
     }
 
     /// Records fire times that never became runs, and moves the triggers' marks.
     pub async fn skip(&self, spans: Vec<SkippedSpan>, now: i64) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            spans.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))
-        })
-        .await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                let skip = move |connection: &_| {
+                    spans.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))
+                };
+                store.write(skip).await
+            }
+            Backend::Postgres(store) => {
+                let skipped: Vec<_> = spans.into_iter().map(|span| Skipped { span, now }).collect();
+                let skip = async move |session: &Session| postgres::skips::record(session, &skipped).await;
+                store.write(1, skip).await
+            }
+        }
     }
 
     /// Runs that an earlier process left open, oldest first.
     pub async fn left_open(&self) -> Result<Vec<RunRecord>, StoreError> {
         let epoch = self.epoch();
-        self.write(move |connection| sqlite::runs::left_open(connection, epoch)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::runs::left_open(connection, epoch)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| postgres::runs::left_open(session, epoch).await)
+                    .await
+            }
+        }
     }
 
     /// How many attempts a fire has had.
@@ -242,40 +291,98 @@ impl Store {
         trigger: String,
         fire_time: i64,
     ) -> Result<u32, StoreError> {
-        self.write(move |connection| sqlite::runs::attempts(connection, &function, &trigger, fire_time)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store
+                    .write(move |connection| {
+                        sqlite::runs::attempts(connection, &function, &trigger, fire_time)
+                    })
+                    .await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::runs::attempts(session, &function, &trigger, fire_time).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Lines of a run's output.
     pub async fn append_output(&self, run: RunId, lines: Vec<OutputLine>) -> Result<(), StoreError> {
-        self.write(move |connection| sqlite::runs::append_output(connection, run, &lines)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::runs::append_output(connection, run, &lines)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::runs::append_output(session, run, &lines).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Deletes finished runs that ended before `before` (unix milliseconds) or are not among the newest
     /// `keep_runs`, and spans of skipped fires likewise; at most `limit` of each. Answers how many runs went.
     pub async fn prune(&self, before: i64, keep_runs: i64, limit: u32) -> Result<usize, StoreError> {
-        self.write(move |connection| sqlite::prune::prune(connection, before, keep_runs, limit)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store
+                    .write(move |connection| sqlite::prune::prune(connection, before, keep_runs, limit))
+                    .await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::prune::prune(session, before, keep_runs, limit).await
+                    })
+                    .await
+            }
+        }
     }
 }
 
 impl Reader {
     /// Runs, the newest first.
     pub fn history(&self, filter: &HistoryFilter) -> Result<Vec<RunRecord>, StoreError> {
-        sqlite::history::history(self.connection(), filter)
+        match &self.0 {
+            Source::Sqlite(reader) => sqlite::history::history(reader.connection(), filter),
+            Source::Postgres(reader) => {
+                reader.read(async |session: &Session| postgres::history::history(session, filter).await)
+            }
+        }
     }
 
     /// Skipped spans, the newest first, at most `limit`.
     pub fn skipped(&self, function: Option<&str>, limit: u32) -> Result<Vec<SkippedRecord>, StoreError> {
-        sqlite::history::skipped(self.connection(), function, limit)
+        match &self.0 {
+            Source::Sqlite(reader) => sqlite::history::skipped(reader.connection(), function, limit),
+            Source::Postgres(reader) => reader
+                .read(async |session: &Session| postgres::history::skipped(session, function, limit).await),
+        }
     }
 
     /// A run by its number or its request id.
     pub fn run(&self, name: &str) -> Result<Option<RunRecord>, StoreError> {
-        sqlite::history::find(self.connection(), name)
+        match &self.0 {
+            Source::Sqlite(reader) => sqlite::history::find(reader.connection(), name),
+            Source::Postgres(reader) => {
+                reader.read(async |session: &Session| postgres::history::find(session, name).await)
+            }
+        }
     }
 
     /// The output of a run, in order.
     pub fn output(&self, run: RunId) -> Result<Vec<RecordedLine>, StoreError> {
-        sqlite::history::output(self.connection(), run)
+        match &self.0 {
+            Source::Sqlite(reader) => sqlite::history::output(reader.connection(), run),
+            Source::Postgres(reader) => {
+                reader.read(async |session: &Session| postgres::history::output(session, run).await)
+            }
+        }
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::postgres::skips::Skipped;
+use super::postgres::{self, Session};
 use super::runs::SkippedSpan;
-use super::{Store, StoreError, sqlite};
+use super::{Backend, Store, StoreError, sqlite};
 use crate::settings::TriggerSettings;
 
 /// A function's number in the state.
@@ -63,17 +65,52 @@ impl Store {
         others: Others,
         now: i64,
     ) -> Result<Vec<Enrolled>, StoreError> {
-        self.write(move |connection| sqlite::triggers::enroll(connection, &functions, others, now)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store
+                    .write(move |connection| sqlite::triggers::enroll(connection, &functions, others, now))
+                    .await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::triggers::enroll(session, &functions, others, now).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Triggers leave the configuration: when they come back they start anew.
     pub async fn dismiss(&self, triggers: Vec<TriggerId>) -> Result<(), StoreError> {
-        self.write(move |connection| sqlite::triggers::dismiss(connection, &triggers)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::triggers::dismiss(connection, &triggers)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::triggers::dismiss(session, &triggers).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Puts the marks of triggers at `now` (unix seconds), whatever they were: their schedules have changed.
     pub async fn start_anew(&self, triggers: Vec<TriggerId>, now: i64) -> Result<(), StoreError> {
-        self.write(move |connection| sqlite::triggers::start_anew(connection, &triggers, now)).await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::triggers::start_anew(connection, &triggers, now)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::triggers::start_anew(session, &triggers, now).await
+                    })
+                    .await
+            }
+        }
     }
 
     /// Triggers are paused from `now` (unix milliseconds) on. What waited to be caught up of them is recorded as skipped
@@ -104,10 +141,22 @@ impl Store {
         skipped: Vec<SkippedSpan>,
         now: i64,
     ) -> Result<(), StoreError> {
-        self.write(move |connection| {
-            skipped.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))?;
-            sqlite::triggers::set_paused(connection, &triggers, since)
-        })
-        .await
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                let work = move |connection: &_| {
+                    skipped.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))?;
+                    sqlite::triggers::set_paused(connection, &triggers, since)
+                };
+                store.write(work).await
+            }
+            Backend::Postgres(store) => {
+                let skipped: Vec<_> = skipped.into_iter().map(|span| Skipped { span, now }).collect();
+                let work = async move |session: &Session| {
+                    postgres::skips::record(session, &skipped).await?;
+                    postgres::triggers::set_paused(session, &triggers, since).await
+                };
+                store.write(1, work).await
+            }
+        }
     }
 }

@@ -59,6 +59,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("mysql_async", &["db/mysql", "batch/source/mysql"]),
     ("rusqlite", &["store", "db", "batch/source"]),
     ("sd_notify", &["daemon"]),
+    ("tokio_postgres", &["store"]),
     ("tracing_subscriber", &["cli", "daemon"]),
 ];
 

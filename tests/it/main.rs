@@ -32,11 +32,12 @@ mod readme;
 mod scenario_crash;
 mod scenario_drain;
 mod scenario_nonsense;
+mod scenario_ordeal;
 mod scenario_reload;
 mod scenario_samples;
 #[path = "../servers/mod.rs"]
 mod servers;
-mod store_runs;
+mod store;
 mod support;
 mod target_command;
 mod target_function;

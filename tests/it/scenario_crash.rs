@@ -11,11 +11,9 @@ use mail_parser::MessageParser;
 use serde_json::json;
 
 use crate::support::mailing::Mailing;
-use crate::support::promise::{Account, Ordeal, judge};
+use crate::support::ordeal::{Random, WINDOW, from_env};
+use crate::support::promise::{Account, Event, judge};
 use crate::support::{Delivered, SmtpSink, eventually};
-
-/// Small, so that a window is a small part of the table.
-const WINDOW: u32 = 64;
 
 #[test]
 fn killed_mailing_that_holds_doubtful_rows_repeats_none() {
@@ -23,15 +21,16 @@ fn killed_mailing_that_holds_doubtful_rows_repeats_none() {
     let sink = SmtpSink::start();
     let mailing = Mailing::new(&sink, size.rows, &settings("hold"));
     let post = Post::Smtp(sink);
-    let Account { held, .. } = survive(&mailing, &post, size, "hold");
+    let (Account { held, .. }, mut history) = survive(&mailing, &post, size, "hold");
 
     // An operator who would rather send twice than not at all has the last word.
     let resend = ["batch", "--config", "config.json", "resend", "mailing", "--all"];
     let answer = mailing.project().gulou(&resend).expect_code(0);
     assert!(answer.stdout.starts_with(&format!("{held} row")), "{}", answer.stdout);
     go_through(&mailing);
-    let ordeal = Ordeal { resend: true, window: held, kills: 1 };
-    let account = judge(&mailing.testimony(post.delivered()), ordeal).unwrap();
+    history.push(Event::Blow { what: "an operator resends".to_owned(), doubt: held });
+    catch_up(&mut history, &post.delivered());
+    let account = judge(&mailing.testimony(history), true).unwrap();
     assert_eq!((account.sent, account.held), (size.rows, 0));
 }
 
@@ -57,19 +56,21 @@ fn settings(on_uncertain: &str) -> serde_json::Value {
     json!({ "window": WINDOW, "on_uncertain": on_uncertain })
 }
 
-/// Kills a mailing as often as `size` says, lets it end, and answers the account if nothing is amiss.
-fn survive(mailing: &Mailing, post: &Post, size: Size, on_uncertain: &str) -> Account {
+/// Kills a mailing as often as `size` says, lets it end, and answers the account and what happened if nothing is amiss.
+fn survive(mailing: &Mailing, post: &Post, size: Size, on_uncertain: &str) -> (Account, Vec<Event>) {
     let Size { rows, kills, seed } = size;
     println!("{on_uncertain}: {rows} rows, {kills} kills, seed {seed}");
     assert!(rows > (kills + 1) * 4 * WINDOW, "too few rows for {kills} kills");
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let share = rows / (kills + 1);
-    let mut in_the_middle = 0;
+    let (mut in_the_middle, mut history) = (0, Vec::new());
     for kill in 0..kills {
         let moment = (share * kill + 1 + random.below(share)) as usize;
         let daemon = mailing.project().serve("config.json");
         eventually("the mails before the kill", || (post.mails_so_far() >= moment).then_some(()));
         daemon.kill();
+        catch_up(&mut history, &post.delivered());
+        history.push(Event::Blow { what: "kill".to_owned(), doubt: WINDOW });
         let open = mailing.open_rows();
         println!("kill {}: after {} mails, {open} rows unmarked", kill + 1, post.mails_so_far());
         in_the_middle += u32::from(open > 0);
@@ -77,15 +78,12 @@ fn survive(mailing: &Mailing, post: &Post, size: Size, on_uncertain: &str) -> Ac
     assert!(in_the_middle > 0, "no kill came before the end: nothing was tested");
 
     go_through(mailing);
-    let delivered = post.delivered();
-    let repeated_ids = delivered.message_ids.values().filter(|count| **count > 1).count();
-    let ordeal = Ordeal { resend: on_uncertain == "resend", window: WINDOW, kills };
-    match judge(&mailing.testimony(delivered), ordeal) {
+    catch_up(&mut history, &post.delivered());
+    match judge(&mailing.testimony(history.clone()), on_uncertain == "resend") {
         Ok(account) => {
             println!("{on_uncertain}: {account:?}");
             assert_eq!(account.sent + account.held, rows);
-            assert!(ordeal.resend || repeated_ids == 0, "{repeated_ids} Message-IDs repeated");
-            account
+            (account, history)
         }
         Err(breaches) => panic!(
             "seed {seed}: {} breaches of the promise, the first of them:\n{}",
@@ -93,6 +91,12 @@ fn survive(mailing: &Mailing, post: &Post, size: Size, on_uncertain: &str) -> Ac
             breaches.iter().take(20).cloned().collect::<Vec<_>>().join("\n")
         ),
     }
+}
+
+/// Adds the mails that came since.
+fn catch_up(history: &mut Vec<Event>, delivered: &Delivered) {
+    let known = history.iter().filter(|event| matches!(event, Event::Delivered { .. })).count();
+    history.extend(delivered.events(known));
 }
 
 /// Serves until every row is settled, and stops.
@@ -123,15 +127,15 @@ impl Post {
             Self::Smtp(sink) => return sink.delivered(),
             Self::Maildir(new) => new,
         };
-        let mut delivered = Delivered::default();
-        for entry in fs::read_dir(new).unwrap() {
-            let bytes = fs::read(entry.unwrap().path()).unwrap();
+        let mut files: Vec<_> = fs::read_dir(new).unwrap().map(|entry| entry.unwrap().path()).collect();
+        files.sort_by_key(|file| fs::metadata(file).unwrap().modified().unwrap());
+        let mails = files.iter().map(|file| {
+            let bytes = fs::read(file).unwrap();
             let mail = MessageParser::default().parse(&bytes).unwrap();
             let to = mail.to().unwrap().first().unwrap().address().unwrap().to_owned();
-            *delivered.recipients.entry(to).or_default() += 1;
-            *delivered.message_ids.entry(mail.message_id().unwrap().to_owned()).or_default() += 1;
-        }
-        delivered
+            (to, mail.message_id().unwrap().to_owned())
+        });
+        Delivered { mails: mails.collect() }
     }
 }
 
@@ -146,22 +150,5 @@ struct Size {
 impl Size {
     fn from_env() -> Self {
         Self { rows: from_env("ROWS", 2_000), kills: from_env("KILLS", 2), seed: from_env("SEED", 1) }
-    }
-}
-
-fn from_env(name: &str, default: u32) -> u32 {
-    let name = format!("GULOU_TORTURE_{name}");
-    std::env::var(&name)
-        .map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
-}
-
-/// Reproducible, and good enough to pick moments: a linear congruential generator.
-struct Random(u32);
-
-impl Random {
-    fn below(&mut self, bound: u32) -> u32 {
-        self.0 = self.0.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        // The high bits are the random ones.
-        ((u64::from(self.0) * u64::from(bound)) >> 32) as u32
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::support::mailing::Mailing;
-use crate::support::promise::{Account, Ordeal, judge};
+use crate::support::promise::{Account, judge};
 use crate::support::{Project, SmtpSink, eventually, require};
 
 /// A project whose one function says `started`, then runs until the file `go` is there.
@@ -84,8 +84,7 @@ fn a_batch_stops_at_a_checkpoint_and_goes_on() {
     let daemon = mailing.project().serve("config.json");
     mailing.wait_until_through();
     assert_eq!(daemon.stop().0, Some(0));
-    let ordeal = Ordeal { resend: false, window: 32, kills: 0 };
-    let account = judge(&mailing.testimony(sink.delivered()), ordeal);
+    let account = judge(&mailing.testimony(sink.delivered().events(0).collect()), false);
     assert_eq!(account, Ok(Account { sent: rows, ..Account::default() }));
 }
 

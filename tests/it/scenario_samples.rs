@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use mail_parser::MessageParser;
 use serde_json::Value;
 
-use crate::support::mailing::read;
+use crate::support::home::read;
 use crate::support::{Daemon, Project, eventually, require};
 
 const CONFIG: &str = "config.example.json";

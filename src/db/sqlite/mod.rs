@@ -75,8 +75,24 @@ impl Database {
 
     fn submit(&self, work: Work) -> Result<(), DbError> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let sender = queue.get_or_insert_with(start_thread);
+        let sender = match &mut *queue {
+            Some(sender) => sender,
+            none => none.insert(self.start_thread()?),
+        };
         sender.send(work).map_err(|_| DbError::Closed)
+    }
+
+    fn start_thread(&self) -> Result<mpsc::Sender<Work>, DbError> {
+        let (sender, receiver) = mpsc::channel::<Work>();
+        let work_off = move || {
+            let mut slot = Slot::default();
+            while let Ok(work) = receiver.recv() {
+                work(&mut slot);
+            }
+        };
+        let started = std::thread::Builder::new().name("database".to_owned()).spawn(work_off);
+        started.map_err(|source| DbError::Io { path: self.path().to_owned(), source })?;
+        Ok(sender)
     }
 }
 
@@ -88,17 +104,6 @@ impl Slot {
             (empty, Access::ReadOnly) => Ok(empty.insert(look(settings)?)),
         }
     }
-}
-
-fn start_thread() -> mpsc::Sender<Work> {
-    let (sender, receiver) = mpsc::channel::<Work>();
-    std::thread::spawn(move || {
-        let mut slot = Slot::default();
-        while let Ok(work) = receiver.recv() {
-            work(&mut slot);
-        }
-    });
-    sender
 }
 
 /// Opens the file for reading and writing, and makes it first if the settings say how.

@@ -33,7 +33,7 @@ impl StateLock {
                 let pid = pid.trim();
                 let owner =
                     if read.is_ok() && !pid.is_empty() { format!(" (pid {pid})") } else { String::new() };
-                return Err(StoreError::Locked { path: state.to_owned(), owner });
+                return Err(StoreError::Locked { state: state.display().to_string(), owner });
             }
             Err(TryLockError::Error(source)) => return Err(StoreError::io(&path, source)),
         }

@@ -20,7 +20,7 @@ mod sync;
 pub(in crate::store) mod triggers;
 mod writer;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
@@ -42,7 +42,6 @@ pub struct Store {
 struct Inner {
     writer: Writer,
     ends: Ends,
-    path: PathBuf,
     epoch: i64,
     // Declared last: the file is closed before another process may have the lock.
     _lock: StateLock,
@@ -69,25 +68,12 @@ impl Store {
         let epoch = schema::next_epoch(&connection)?;
         triggers::settle_marks(&connection)?;
         let writer = Writer::start(connection, path)?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                writer,
-                ends: Ends::default(),
-                path: path.to_owned(),
-                epoch,
-                _lock: lock,
-            }),
-        })
+        Ok(Self { inner: Arc::new(Inner { writer, ends: Ends::default(), epoch, _lock: lock }) })
     }
 
     /// The number of this opening: greater than every earlier one. Reservations carry it.
     pub fn epoch(&self) -> i64 {
         self.inner.epoch
-    }
-
-    /// The state file.
-    pub fn path(&self) -> &Path {
-        &self.inner.path
     }
 
     /// Runs `work` in the writer and answers once its effect is durable.

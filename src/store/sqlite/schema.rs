@@ -29,7 +29,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found > known {
-        return Err(StoreError::TooNew { path: path.to_owned(), found, known });
+        return Err(StoreError::TooNew { state: path.display().to_string(), found, known });
     }
     for (version, script) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         let transaction = connection.transaction()?;
@@ -44,11 +44,11 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), St
 pub(super) fn require_current(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let needed = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    let path = || path.to_owned();
+    let state = || path.display().to_string();
     match found.cmp(&needed) {
         Ordering::Equal => Ok(()),
-        Ordering::Less => Err(StoreError::TooOld { path: path(), found, needed }),
-        Ordering::Greater => Err(StoreError::TooNew { path: path(), found, known: needed }),
+        Ordering::Less => Err(StoreError::TooOld { state: state(), found, needed }),
+        Ordering::Greater => Err(StoreError::TooNew { state: state(), found, known: needed }),
     }
 }
 

@@ -37,7 +37,10 @@ impl Syncer {
         let failed = Arc::new(AtomicBool::new(false));
         let (queue, commits) = mpsc::channel();
         let is_broken = Arc::clone(&failed);
-        let thread = std::thread::spawn(move || run(&file, &commits, &is_broken));
+        let thread = std::thread::Builder::new()
+            .name("state-sync".to_owned())
+            .spawn(move || run(&file, &commits, &is_broken))
+            .map_err(|source| StoreError::io(path, source))?;
         Ok(Self { queue: Some(queue), thread: Some(thread), failed })
     }
 

@@ -48,7 +48,10 @@ impl Writer {
         let syncer = Syncer::start(path)?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         let (queue, work) = mpsc::channel();
-        let thread = std::thread::spawn(move || run(connection, &checkpoint, &syncer, work));
+        let thread = std::thread::Builder::new()
+            .name("state-writer".to_owned())
+            .spawn(move || run(connection, &checkpoint, &syncer, work))
+            .map_err(|source| StoreError::io(path, source))?;
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 

@@ -78,6 +78,16 @@ impl Daemon {
         self.process.signal(Signal::TERM);
     }
 
+    /// SIGSTOP: it stands still until [`thaw`](Self::thaw), and knows nothing of it.
+    pub(crate) fn freeze(&mut self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// SIGCONT.
+    pub(crate) fn thaw(&mut self) {
+        self.process.signal(Signal::CONT);
+    }
+
     /// SIGHUP.
     pub(crate) fn hang_up(&mut self) {
         self.process.signal(Signal::HUP);

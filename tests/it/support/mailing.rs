@@ -1,18 +1,20 @@
-//! A project with one batch that mails a table of numbered recipients to an SMTP sink.
+//! A project with one batch that mails a table of numbered recipients.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::promise::{Entry, Flag, Testimony};
-use super::{Delivered, Project, SmtpSink, eventually};
+use super::home::{Home, read};
+use super::promise::{Entry, Event, Figures, Flag, Run, Testimony};
+use super::{Project, SmtpSink, eventually};
 
 /// The project, and what is asked of its databases.
 #[derive(Debug)]
 pub(crate) struct Mailing {
     project: Project,
+    home: Home,
 }
 
 impl Mailing {
@@ -24,12 +26,20 @@ impl Mailing {
 
     /// The same with any mail URL.
     pub(crate) fn to(url: &str, rows: u32, settings: &Value) -> Self {
-        let project = Project::new(&json!({
+        Self::at(Home::sqlite, url, rows, settings)
+    }
+
+    /// The same with any database, which may live in the project's folder.
+    pub(crate) fn at(home: impl FnOnce(&Path) -> Home, url: &str, rows: u32, settings: &Value) -> Self {
+        let project = Project::empty();
+        let home = home(&project.path(""));
+        let config = json!({
             "state": "sqlite://state.db",
             "triggers": "triggers",
-            "databases": { "main": { "url": "sqlite://main.db" } },
+            "databases": { "main": home.config() },
             "mail": { "out": { "url": url, "from": "鼓楼 <tower@ex.test>" } },
-        }));
+        });
+        project.write("config.json", &serde_json::to_string_pretty(&config).unwrap());
         let mut batch = json!({
             "id": "mailing",
             "source": {
@@ -52,44 +62,62 @@ impl Mailing {
                 "target": { "batch": batch },
             }),
         );
-        fill(&project.path("main.db"), rows);
-        Self { project }
+        home.fill(rows);
+        Self { project, home }
     }
 
     pub(crate) fn project(&self) -> &Project {
         &self.project
     }
 
+    pub(crate) fn home(&mut self) -> &mut Home {
+        &mut self.home
+    }
+
     /// Rows whose flag is not set.
     pub(crate) fn open_rows(&self) -> u32 {
-        let count = "SELECT count(*) FROM people WHERE NOT sent";
-        self.read("main.db").query_row(count, [], |row| row.get(0)).unwrap()
+        self.home.open_rows()
+    }
+
+    /// Every row is marked, or in the ledger for a reason that lasts.
+    fn is_through(&self) -> bool {
+        self.open_rows() == self.entries("state IN ('held', 'kept')")
     }
 
     /// Waits until every row is marked, or in the ledger for a reason that lasts.
     pub(crate) fn wait_until_through(&self) {
-        let parked = "SELECT count(*) FROM ledger_entry WHERE state IN ('held', 'kept')";
-        eventually("every row to be settled", || {
-            let parked: u32 = self.read("state.db").query_row(parked, [], |row| row.get(0)).unwrap();
-            (self.open_rows() == parked).then_some(())
-        });
+        eventually("every row to be settled", || self.is_through().then_some(()));
     }
 
-    /// What table and ledger say, beside what was delivered. Call it when no daemon is running.
-    pub(crate) fn testimony(&self, delivered: Delivered) -> Testimony {
-        let mut testimony = Testimony { delivered: delivered.recipients, ..Testimony::default() };
+    /// Nothing is left to do before the next try of some row is due.
+    pub(crate) fn is_idle(&self) -> bool {
+        let parked = "state IN ('held', 'kept')
+                      OR (state IN ('waiting', 'resend') AND at > 1000 * unixepoch('now', '+5 seconds'))";
+        self.open_rows() == self.entries(parked)
+    }
+
+    fn entries(&self, which: &str) -> u32 {
+        let count = format!("SELECT count(*) FROM ledger_entry WHERE {which}");
+        self.state().query_row(&count, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Makes due what waits for another try, as minutes and hours would. Answers how many rows.
+    pub(crate) fn let_time_pass(&self) -> usize {
+        let state = Connection::open(self.project.path("state.db")).unwrap();
+        state.busy_timeout(super::PATIENCE).unwrap();
+        state.execute("UPDATE ledger_entry SET at = 0 WHERE state IN ('waiting', 'resend')", []).unwrap()
+    }
+
+    /// What table, ledger and runs say, beside what happened. Call it when no daemon is running.
+    pub(crate) fn testimony(&self, history: Vec<Event>) -> Testimony {
+        let mut testimony = Testimony { history, runs: self.runs(), ..Testimony::default() };
         let mut emails = BTreeMap::new();
-        let main = self.read("main.db");
-        let mut statement = main.prepare("SELECT id, email, sent FROM people").unwrap();
-        let mut rows = statement.query([]).unwrap();
-        while let Some(row) = rows.next().unwrap() {
-            let email: String = row.get(1).unwrap();
-            let flag = if row.get(2).unwrap() { Flag::Sent } else { Flag::Open };
+        for person in self.home.people() {
             // The ledger writes keys as JSON arrays.
-            emails.insert(format!("[{}]", row.get::<_, i64>(0).unwrap()), email.clone());
-            testimony.rows.insert(email, flag);
+            emails.insert(format!("[{}]", person.id), person.email.clone());
+            testimony.rows.insert(person.email, if person.sent { Flag::Sent } else { Flag::Open });
         }
-        let state = self.read("state.db");
+        let state = self.state();
         let mut statement = state.prepare("SELECT key, state FROM ledger_entry").unwrap();
         let mut entries = statement.query([]).unwrap();
         while let Some(row) = entries.next().unwrap() {
@@ -98,6 +126,7 @@ impl Mailing {
                 "held" => Entry::Held,
                 "kept" => Entry::Failed,
                 "waiting" => Entry::Retrying,
+                "resend" => Entry::Resending,
                 _ => Entry::Unsettled,
             };
             testimony.ledger.insert(emails.get(&key).cloned().unwrap_or(key), entry);
@@ -105,35 +134,34 @@ impl Mailing {
         testimony
     }
 
-    fn read(&self, name: &str) -> Connection {
-        read(&self.project.path(name))
+    fn runs(&self) -> Vec<Run> {
+        let args = ["history", "--config", "config.json", "mailing", "-n", "1000000", "--json"];
+        let ran = self.project.gulou(&args).expect_code(0);
+        let runs: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+        runs.iter().map(run).collect()
+    }
+
+    fn state(&self) -> Connection {
+        read(&self.project.path("state.db"))
     }
 }
 
-/// Opens a database that another process may be writing.
-pub(crate) fn read(path: &Path) -> Connection {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    connection.busy_timeout(super::PATIENCE).unwrap();
-    connection
-}
-
-fn fill(path: &Path, rows: u32) {
-    let connection = Connection::open(path).unwrap();
-    connection
-        .execute_batch(
-            "PRAGMA journal_mode = WAL;
-             CREATE TABLE people (
-               id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL,
-               sent BOOLEAN NOT NULL DEFAULT false
-             );
-             CREATE INDEX people_open ON people (id) WHERE sent = false;",
-        )
-        .unwrap();
-    connection
-        .execute(
-            "WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < ?1)
-             INSERT INTO people (id, email, name) SELECT n, 'p' || n || '@ex.test', '收件人' || n FROM number",
-            [rows],
-        )
-        .unwrap();
+fn run(run: &Value) -> Run {
+    let figures = |account: &Value| {
+        let count = |name: &str| account[name].as_u64().unwrap_or_else(|| panic!("no {name}: {account}"));
+        Figures {
+            selected: count("selected"),
+            sent: count("sent"),
+            failed: count("failed"),
+            held: count("held"),
+            retrying: count("retrying"),
+            uncertain: count("uncertain"),
+            vanished: count("vanished"),
+        }
+    };
+    Run {
+        id: run["run"].as_u64().unwrap(),
+        state: run["state"].as_str().unwrap().to_owned(),
+        figures: Some(&run["result"]).filter(|result| result.is_object()).map(figures),
+    }
 }

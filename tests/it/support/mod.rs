@@ -6,10 +6,13 @@
 
 mod daemon;
 mod files;
+pub(crate) mod home;
 pub(crate) mod mailing;
+pub(crate) mod ordeal;
 mod process;
 mod project;
 pub(crate) mod promise;
+pub(crate) mod receiver;
 mod sink;
 pub(crate) mod smtp_server;
 mod wait;

@@ -3,7 +3,6 @@
 //! It appends a mail to its dump, in one piece, before it answers the final dot; a mail whose client
 //! vanished before the dot is not in the dump, one whose client vanished after it is.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, Permissions};
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -16,6 +15,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::process::Process;
+use super::promise::Event;
 use super::{eventually, require};
 
 /// A running sink; it stops when this value goes.
@@ -33,18 +33,26 @@ pub(crate) struct SmtpSink {
 const RECIPIENT: &[u8] = b"X-Rcpt-Args: ";
 
 /// What the sink accepted.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Delivered {
-    /// How often each envelope recipient got a mail.
-    pub(crate) recipients: BTreeMap<String, u32>,
-    /// How often each `Message-ID` came.
-    pub(crate) message_ids: BTreeMap<String, u32>,
+    /// Envelope recipient and `Message-ID`, in the order of their coming.
+    pub(crate) mails: Vec<(String, String)>,
 }
 
 impl Delivered {
     /// Mails in all.
     pub(crate) fn total(&self) -> u32 {
-        self.recipients.values().sum()
+        u32::try_from(self.mails.len()).unwrap()
+    }
+
+    /// As what happened, from the mail number `from`.
+    pub(crate) fn events(&self, from: usize) -> impl Iterator<Item = Event> {
+        let event = |(who, id): &(String, String)| Event::Delivered {
+            who: who.clone(),
+            id: id.clone(),
+            answered: true,
+        };
+        self.mails[from..].iter().map(event)
     }
 }
 
@@ -159,11 +167,11 @@ fn count(dump: &[u8]) -> Delivered {
     for line in dump.split(|&byte| byte == b'\n') {
         if let Some(address) = line.strip_prefix(RECIPIENT) {
             in_head = true;
-            *delivered.recipients.entry(bare(address)).or_default() += 1;
+            delivered.mails.push((bare(address), String::new()));
         } else if line.is_empty() {
             in_head = false;
         } else if in_head && line.len() > 11 && line[..11].eq_ignore_ascii_case(b"message-id:") {
-            *delivered.message_ids.entry(bare(&line[11..])).or_default() += 1;
+            delivered.mails.last_mut().unwrap().1 = bare(&line[11..]);
         }
     }
     delivered
@@ -209,6 +217,7 @@ fn smtp_sink_is_counted_right() {
     let delivered = sink.delivered();
     assert_eq!(delivered.total(), 3);
     assert_eq!(sink.mails_so_far(), 3);
-    assert_eq!(delivered.recipients, BTreeMap::from([("a@ex.test".into(), 2), ("b@ex.test".into(), 1)]));
-    assert_eq!(delivered.message_ids, BTreeMap::from([("1@ex.test".into(), 2), ("2@ex.test".into(), 1)]));
+    let mails =
+        [("a", 1), ("b", 2), ("a", 1)].map(|(who, id)| (format!("{who}@ex.test"), format!("{id}@ex.test")));
+    assert_eq!(delivered.mails, mails);
 }

@@ -121,7 +121,7 @@ impl Marking<'_> {
     async fn look(&self, session: &mut Session<'_>, rows: &[&ToMark]) -> Result<Vec<(Key, bool)>, Fault> {
         let (sql, names) = sets::look(&self.rows.queries, rows.len());
         let statement = session.prepare(&sql).await?;
-        let own = sets::bind(rows.iter().map(|row| &row.key), &self.kinds);
+        let own = sets::bind(&keys(rows), &self.kinds);
         let found = session.rows(&statement, values::bind(&names, self.moment, own)?).await?;
         let width = self.kinds.len();
         let read = |row| Ok((self.rows.key(row, &self.kinds)?, row.as_ref(width) == Some(&Value::Int(1))));
@@ -137,7 +137,7 @@ impl Marking<'_> {
             .zip(&update.columns)
             .map(|(value, column)| self.value(value, column, failure))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut key = sets::bind(rows.iter().map(|row| &row.key), &self.kinds);
+        let mut key = sets::bind(&keys(rows), &self.kinds);
         let mut next = values.into_iter();
         values::bind(names, self.moment, |name| key(name).or_else(|| next.next()))
     }
@@ -155,6 +155,10 @@ impl Marking<'_> {
                 .ok_or_else(|| Fault::Mismatch(format!("a mark cannot use {name}"))),
         }
     }
+}
+
+fn keys<'r>(rows: &[&'r ToMark]) -> Vec<&'r Key> {
+    rows.iter().map(|row| &row.key).collect()
 }
 
 fn answer(matches: bool) -> Marked {

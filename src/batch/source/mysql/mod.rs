@@ -151,12 +151,13 @@ impl Rows {
         moment: &Moment,
     ) -> Result<Vec<Option<Row>>, Fault> {
         let mut found = HashMap::with_capacity(keys.len());
-        for keys in keys.chunks(sets::LARGEST) {
+        let each: Vec<&Key> = keys.iter().collect();
+        for keys in each.chunks(sets::LARGEST) {
             let (sql, names) = sets::again(&self.queries, keys.len());
             let statement = session.prepare(&sql).await?;
             let columns = statement.columns();
             let kinds = self.kinds(&columns)?;
-            let own = sets::bind(keys.iter(), &kinds);
+            let own = sets::bind(keys, &kinds);
             let rows = session.rows(&statement, values::bind(&names, moment, own)?).await?;
             let names = self.names(&rows);
             for row in rows {

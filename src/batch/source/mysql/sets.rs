@@ -35,13 +35,10 @@ pub(super) fn update(queries: &Queries, update: &Update, count: usize) -> Statem
 }
 
 /// The values of the key's parameters, in the order in which the statement names them.
-pub(super) fn bind<'k>(
-    keys: impl Iterator<Item = &'k Key> + Clone,
-    kinds: &[Kind],
-) -> impl FnMut(&str) -> Option<Value> {
+pub(super) fn bind(keys: &[&Key], kinds: &[Kind]) -> impl FnMut(&str) -> Option<Value> + use<> {
     let mut parts: HashMap<String, (usize, Vec<Value>)> = HashMap::new();
     for (index, kind) in kinds.iter().enumerate() {
-        let values = keys.clone().map(|key| kind.bind(&key.parts()[index])).collect();
+        let values = keys.iter().map(|key| kind.bind(&key.parts()[index])).collect();
         parts.insert(key_parameter(index), (0, values));
     }
     move |name| {

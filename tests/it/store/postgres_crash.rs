@@ -1,0 +1,132 @@
+//! Lost connections, killed servers, a second owner.
+
+use gulou::run::Outcome;
+use gulou::settings::Overlap;
+use gulou::store::StoreError;
+use gulou::store::runs::{Claim, Ended};
+
+use super::home::{Home, claim, finish, open, request, started, states};
+use crate::servers::{self, Postgres};
+
+/// Whatever a transaction was doing when its connection went, it is done once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn claims_go_on_over_connections_that_are_cut() {
+    // A server of its own: all connections are cut.
+    let server = Postgres::start();
+    let home = Home::Database(server.database());
+    let store = open(&home).await;
+    let claiming = tokio::spawn(async move {
+        for fire_time in 1..=300 {
+            let run = started(claim(&store, fire_time, Overlap::Allow).await);
+            assert_eq!(run, fire_time, "no number is given twice, and none is lost");
+            finish(&store, run, Outcome::succeeded(None), fire_time).await;
+        }
+    });
+    let mut cuts = 0;
+    while !claiming.is_finished() {
+        tokio::task::block_in_place(|| server.terminate_connections());
+        cuts += 1;
+    }
+    claiming.await.unwrap();
+    assert!(cuts > 1, "the connection was cut but {cuts} times");
+    assert_eq!(states(&home).len(), 100);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_server_keeps_what_was_answered_and_the_store_goes_on() {
+    let mut server = Postgres::start();
+    let home = Home::Database(server.database());
+    let store = open(&home).await;
+    let epoch = store.epoch();
+    let first = started(claim(&store, 100, Overlap::Allow).await);
+    server.kill();
+    let (asked, claiming) = (request(101, Overlap::Allow), store.clone());
+    let second = tokio::spawn(async move {
+        loop {
+            match claiming.claim(vec![asked]).await {
+                Ok(mut claims) => return claims.remove(0),
+                Err(StoreError::Away(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    tokio::task::block_in_place(|| server.restart());
+    let second = started(second.await.unwrap());
+    store.finish(Ended { run: first, outcome: Outcome::succeeded(None), at: 1 }).await.unwrap();
+    drop(store);
+    server.kill();
+    tokio::task::block_in_place(|| server.restart());
+    let store = home.reopen();
+    assert_eq!(store.epoch(), epoch + 1);
+    let left: Vec<_> = store.left_open().await.unwrap().into_iter().map(|run| run.id).collect();
+    assert_eq!(left, [second]);
+}
+
+/// A claim whose answer was lost is asked for again, and must not be taken for somebody else's.
+#[tokio::test]
+async fn a_claim_that_held_is_answered_again() {
+    let home = Home::postgres();
+    let store = open(&home).await;
+    let (one, other) = (request(100, Overlap::Queue(1)), request(101, Overlap::Queue(1)));
+    let answers = store.claim(vec![one, other]).await.unwrap();
+    assert_eq!(answers, [Claim::Started(1), Claim::Waiting(2)]);
+    assert_eq!(store.claim(vec![one, other]).await.unwrap(), answers);
+    let replaces = request(102, Overlap::Replace);
+    let answer = store.claim(vec![replaces]).await.unwrap();
+    assert_eq!(answer, [Claim::Replaces { run: 3, old: vec![1, 2] }]);
+    // The one that waited is ended by now.
+    let again = store.claim(vec![replaces]).await.unwrap();
+    assert_eq!(again, [Claim::Replaces { run: 3, old: vec![1] }]);
+    assert_eq!(claim(&store, 100, Overlap::Queue(1)).await, Claim::AlreadyClaimed);
+}
+
+/// As when its machine had been cut off, and somebody else went on.
+#[tokio::test]
+async fn an_owner_that_was_replaced_writes_nothing() {
+    let server = Postgres::start();
+    let url = server.database();
+    let home = Home::Database(url.clone());
+    let old = open(&home).await;
+    let run = started(claim(&old, 100, Overlap::Allow).await);
+    server.execute(&url, "update gulou.owner set epoch = epoch + 1, commits = 0");
+    let stale = |error| matches!(error, StoreError::StaleEpoch { ours: 1, current: 2 });
+    assert!(stale(old.claim(vec![request(101, Overlap::Allow)]).await.unwrap_err()));
+    let end = Ended { run, outcome: Outcome::succeeded(None), at: 1 };
+    assert!(stale(old.finish(end).await.unwrap_err()));
+    assert!(stale(old.prune(i64::MAX, 0, 10).await.unwrap_err()));
+    // Nor does it come back.
+    server.terminate_connections();
+    assert!(stale(old.claim(vec![request(102, Overlap::Allow)]).await.unwrap_err()));
+    assert_eq!(states(&home), [(100, "running".to_owned())]);
+}
+
+/// A lock that another session took meanwhile is not taken back, and whoever has it does not wait for us.
+#[tokio::test]
+async fn a_lock_that_was_lost_is_respected() {
+    let server = Postgres::start();
+    let home = Home::Database(server.database());
+    let old = open(&home).await;
+    // The backend goes; the store does not know it before it writes.
+    server.terminate_connections();
+    let new = home.reopen();
+    let error = old.claim(vec![request(100, Overlap::Allow)]).await.unwrap_err();
+    assert!(matches!(error, StoreError::StaleEpoch { ours: 1, current: 2 }), "{error}");
+    assert!(matches!(claim(&new, 100, Overlap::Allow).await, Claim::Started(_)));
+}
+
+#[tokio::test]
+async fn states_in_two_schemas_have_nothing_to_do_with_each_other() {
+    let url = servers::postgres().database();
+    let server = |schema: &str| gulou::store::Server::new(url.parse().unwrap(), schema);
+    let one = gulou::store::Store::open_postgres(&server("one")).unwrap();
+    let other = gulou::store::Store::open_postgres(&server("An \"other\"")).unwrap();
+    assert_eq!((one.epoch(), other.epoch()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_said_at_once() {
+    let config = "postgres://gulou:secret@127.0.0.1:1/db".parse().unwrap();
+    let error = gulou::store::Store::open_postgres(&gulou::store::Server::new(config, "gulou")).unwrap_err();
+    let said = error.to_string();
+    assert!(said.starts_with("could not reach the state postgres://127.0.0.1:1/db?schema=gulou: "), "{said}");
+}

@@ -1,0 +1,121 @@
+//! Where a mailing's table lives, and how it can be taken away from the daemon.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, Row};
+use serde_json::{Value, json};
+
+/// The database with the table `people`.
+#[derive(Debug)]
+pub(crate) enum Home {
+    Sqlite {
+        path: PathBuf,
+        /// Holds the file while it is away.
+        lock: Option<Connection>,
+    },
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub(crate) id: i64,
+    pub(crate) email: String,
+    pub(crate) sent: bool,
+}
+
+impl Home {
+    /// A file in `folder`.
+    pub(crate) fn sqlite(folder: &Path) -> Self {
+        Self::Sqlite { path: folder.join("main.db"), lock: None }
+    }
+
+    /// What the daemon's configuration says of it.
+    pub(crate) fn config(&self) -> Value {
+        match self {
+            Self::Sqlite { path, .. } => json!({ "url": format!("sqlite://{}", path.display()) }),
+        }
+    }
+
+    /// Makes the table, with `rows` people of whom none got mail.
+    pub(crate) fn fill(&self, rows: u32) {
+        match self {
+            Self::Sqlite { path, .. } => fill_file(path, rows),
+        }
+    }
+
+    /// How many are not marked.
+    pub(crate) fn open_rows(&self) -> u32 {
+        const COUNT: &str = "SELECT count(*) FROM people WHERE NOT sent";
+        match self {
+            Self::Sqlite { path, .. } => read(path).query_row(COUNT, [], |row| row.get(0)).unwrap(),
+        }
+    }
+
+    /// The whole table.
+    pub(crate) fn people(&self) -> Vec<Person> {
+        const ALL: &str = "SELECT id, email, sent FROM people";
+        match self {
+            Self::Sqlite { path, .. } => {
+                let person =
+                    |row: &Row<'_>| Ok(Person { id: row.get(0)?, email: row.get(1)?, sent: row.get(2)? });
+                let connection = read(path);
+                let mut statement = connection.prepare(ALL).unwrap();
+                statement.query_map([], person).unwrap().collect::<Result<_, _>>().unwrap()
+            }
+        }
+    }
+
+    /// Takes it away from the daemon in the middle of whatever it does: a server is killed, a file is locked.
+    pub(crate) fn take_away(&mut self) {
+        match self {
+            Self::Sqlite { path, lock } => {
+                let connection = Connection::open(path).unwrap();
+                connection.busy_timeout(super::PATIENCE).unwrap();
+                connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+                *lock = Some(connection);
+            }
+        }
+    }
+
+    /// Puts it back where it was.
+    pub(crate) fn give_back(&mut self) {
+        match self {
+            Self::Sqlite { lock, .. } => *lock = None,
+        }
+    }
+
+    /// Ends the connections that the daemon has; a file has none.
+    pub(crate) fn cut_connections(&self) {
+        match self {
+            Self::Sqlite { .. } => {}
+        }
+    }
+}
+
+/// Opens a database that another process may be writing.
+pub(crate) fn read(path: &Path) -> Connection {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    connection.busy_timeout(super::PATIENCE).unwrap();
+    connection
+}
+
+fn fill_file(path: &Path, rows: u32) {
+    let connection = Connection::open(path).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             CREATE TABLE people (
+               id INTEGER PRIMARY KEY, email TEXT NOT NULL, name TEXT NOT NULL,
+               sent BOOLEAN NOT NULL DEFAULT false
+             );
+             CREATE INDEX people_open ON people (id) WHERE sent = false;",
+        )
+        .unwrap();
+    connection
+        .execute(
+            "WITH RECURSIVE number (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM number WHERE n < ?1)
+             INSERT INTO people (id, email, name) SELECT n, 'p' || n || '@ex.test', '收件人' || n FROM number",
+            [rows],
+        )
+        .unwrap();
+}
