@@ -1,6 +1,6 @@
 //! What tables are like: questions that `check` asks before anything runs. Changes nothing.
 
-use super::{DbError, mysql, sqlite};
+use super::{DbError, mysql, postgres, sqlite};
 use crate::settings::DatabaseSettings;
 
 /// A look at a database, read-only.
@@ -10,6 +10,8 @@ pub enum Inspector {
     Sqlite(sqlite::Inspector),
     /// At a MySQL or MariaDB server.
     MySql(mysql::Inspector),
+    /// At a server.
+    Postgres(postgres::Inspector),
 }
 
 /// A table or view.
@@ -58,7 +60,9 @@ impl Inspector {
     pub async fn open(settings: &DatabaseSettings) -> Result<Option<Self>, DbError> {
         match settings {
             DatabaseSettings::Sqlite(file) => Ok(sqlite::Inspector::open(file)?.map(Self::Sqlite)),
-            DatabaseSettings::Postgres(_) => Err(DbError::Unsupported("PostgreSQL")),
+            DatabaseSettings::Postgres(server) => {
+                Ok(Some(Self::Postgres(postgres::Inspector::open(server).await?)))
+            }
             DatabaseSettings::MySql(server) => Ok(Some(Self::MySql(mysql::Inspector::open(server).await?))),
         }
     }
@@ -66,9 +70,14 @@ impl Inspector {
     /// What the database does that marks should not rely on.
     pub async fn warnings(&self) -> Result<Vec<String>, DbError> {
         match self {
-            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Sqlite(_) | Self::Postgres(_) => Ok(Vec::new()),
             Self::MySql(it) => it.warnings().await,
         }
+    }
+
+    /// Whether names that differ in their case are two names.
+    pub fn is_exact(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     /// The names of all tables and views.
@@ -76,6 +85,7 @@ impl Inspector {
         match self {
             Self::Sqlite(it) => it.tables(),
             Self::MySql(it) => it.tables().await,
+            Self::Postgres(it) => it.tables().await,
         }
     }
 
@@ -84,6 +94,7 @@ impl Inspector {
         match self {
             Self::Sqlite(it) => it.table(name),
             Self::MySql(it) => it.table(name).await,
+            Self::Postgres(it) => it.table(name).await,
         }
     }
 
@@ -92,6 +103,7 @@ impl Inspector {
         match self {
             Self::Sqlite(it) => it.has_null(table, column),
             Self::MySql(it) => it.has_null(table, column).await,
+            Self::Postgres(it) => it.has_null(table, column).await,
         }
     }
 
@@ -100,6 +112,7 @@ impl Inspector {
         match self {
             Self::Sqlite(it) => it.condition_problem(table, condition),
             Self::MySql(it) => it.condition_problem(table, condition).await,
+            Self::Postgres(it) => it.condition_problem(table, condition).await,
         }
     }
 
@@ -108,6 +121,7 @@ impl Inspector {
         match self {
             Self::Sqlite(it) => it.query_columns(query),
             Self::MySql(it) => it.query_columns(query).await,
+            Self::Postgres(it) => it.query_columns(query).await,
         }
     }
 }

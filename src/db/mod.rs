@@ -2,7 +2,9 @@
 
 mod inspect;
 pub mod mysql;
+pub mod postgres;
 pub mod sqlite;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,9 +68,6 @@ pub enum DbError {
     /// The configuration names no such database.
     #[error("there is no database `{0}`")]
     Unknown(String),
-    /// It is of a kind that this version cannot use.
-    #[error("{0} is not supported by this version")]
-    Unsupported(&'static str),
     /// The connection's thread is gone.
     #[error("the connection to the database is closed")]
     Closed,
@@ -110,6 +109,8 @@ pub enum Database {
     Sqlite(sqlite::Database),
     /// To a MySQL or MariaDB server.
     MySql(mysql::Database),
+    /// To a server.
+    Postgres(postgres::Database),
 }
 
 impl Database {
@@ -117,7 +118,9 @@ impl Database {
     pub fn new(settings: &DatabaseSettings, access: Access) -> Result<Self, DbError> {
         match settings {
             DatabaseSettings::Sqlite(file) => Ok(Self::Sqlite(sqlite::Database::new(file.clone(), access))),
-            DatabaseSettings::Postgres(_) => Err(DbError::Unsupported("PostgreSQL")),
+            DatabaseSettings::Postgres(server) => {
+                Ok(Self::Postgres(postgres::Database::new(server.clone(), access)))
+            }
             DatabaseSettings::MySql(server) => Ok(Self::MySql(mysql::Database::new(server.clone(), access))),
         }
     }
@@ -127,6 +130,7 @@ impl Database {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
             Self::MySql(_) => Dialect::MySql,
+            Self::Postgres(_) => Dialect::Postgres,
         }
     }
 }

@@ -58,8 +58,11 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("minijinja", &["action", "config/mail"]),
     ("mysql_async", &["db/mysql", "batch/source/mysql"]),
     ("rusqlite", &["store", "db", "batch/source"]),
+    ("rustls", &["db"]),
+    ("rustls_native_certs", &["db"]),
     ("sd_notify", &["daemon"]),
-    ("tokio_postgres", &["store"]),
+    ("tokio_postgres", &["store", "db", "batch/source"]),
+    ("tokio_postgres_rustls", &["db"]),
     ("tracing_subscriber", &["cli", "daemon"]),
 ];
 

@@ -2,6 +2,7 @@
 
 mod moment;
 mod mysql;
+mod postgres;
 mod query;
 mod sqlite;
 
@@ -79,6 +80,7 @@ pub(super) struct Source {
 enum Rows {
     Sqlite(sqlite::Rows),
     MySql(mysql::Rows),
+    Postgres(Box<postgres::Rows>),
 }
 
 impl Source {
@@ -88,6 +90,7 @@ impl Source {
         let rows = match database {
             Database::Sqlite(database) => Rows::Sqlite(sqlite::Rows::new(settings, database)),
             Database::MySql(database) => Rows::MySql(mysql::Rows::new(settings, database)),
+            Database::Postgres(database) => Rows::Postgres(Box::new(postgres::Rows::new(settings, database))),
         };
         let condition = match &settings.source.relation {
             Relation::Table { filter, .. } => filter.as_deref().unwrap_or_default(),
@@ -117,6 +120,7 @@ impl Source {
         match &self.rows {
             Rows::Sqlite(rows) => rows.page(span, limit, moment).await,
             Rows::MySql(rows) => rows.page(span, limit, moment).await,
+            Rows::Postgres(rows) => rows.page(span, limit, moment).await,
         }
     }
 
@@ -129,6 +133,7 @@ impl Source {
         let found = match &self.rows {
             Rows::Sqlite(rows) => rows.again(keys, moment).await,
             Rows::MySql(rows) => rows.again(keys, moment).await,
+            Rows::Postgres(rows) => rows.again(keys, moment).await,
         };
         for (place, row) in places.into_iter().zip(found?) {
             answers[place] = row;
@@ -145,6 +150,7 @@ impl Source {
         match &self.rows {
             Rows::Sqlite(source) => source.mark(rows, moment).await,
             Rows::MySql(source) => source.mark(rows, moment).await,
+            Rows::Postgres(source) => source.mark(rows, moment).await,
         }
     }
 
@@ -153,6 +159,7 @@ impl Source {
         match &self.rows {
             Rows::Sqlite(rows) => rows.count(moment).await,
             Rows::MySql(rows) => rows.count(moment).await,
+            Rows::Postgres(rows) => rows.count(moment).await,
         }
     }
 
@@ -161,6 +168,7 @@ impl Source {
         match &self.rows {
             Rows::Sqlite(rows) => rows.all(limit, moment).await,
             Rows::MySql(rows) => rows.all(limit, moment).await,
+            Rows::Postgres(rows) => rows.all(limit, moment).await,
         }
     }
 

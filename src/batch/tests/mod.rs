@@ -6,6 +6,7 @@ mod digest;
 mod fuse;
 mod outcomes;
 mod preview;
+mod source_conformance;
 mod sources;
 mod stops;
 mod sweep;

@@ -18,7 +18,7 @@ pub(crate) fn settings(url: &str) -> ServerSettings {
         host: host.to_owned(),
         port: port.parse().unwrap(),
         user: user.to_owned(),
-        password: Some(Secret::new(password)),
+        password: Some(Secret::new(password.to_owned())),
         database: database.to_owned(),
         tls: TlsMode::Off,
     }
@@ -76,7 +76,7 @@ async fn tls_is_as_the_settings_say_on_mariadb() {
 #[tokio::test]
 async fn what_keeps_us_out_of_mariadb_is_said_without_the_password() {
     let url = servers::mariadb().database();
-    let wrong = ServerSettings { password: Some(Secret::new("tops3cret")), ..settings(&url) };
+    let wrong = ServerSettings { password: Some(Secret::new("tops3cret".to_owned())), ..settings(&url) };
     let port = wrong.port;
     let database = Database::new(wrong, Access::Full);
     let error = ask(&database, "SELECT 1").await.unwrap_err();
