@@ -1,5 +1,8 @@
 //! Batches from a MariaDB through the program: checked, shown, sent and marked.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::servers;
@@ -12,10 +15,13 @@ fn mailing(changes: &[(&str, Value)]) -> (Project, String) {
     let project = Project::new(&json!({
         "state": "sqlite://gulou.db",
         "databases": { "shop": {
-            "url": url.replace(":secret@", "@"), "password": "secret", "tls": "verify", "tls_ca": mariadb.ca(),
+            "url": url.replace(":secret@", "@"), "password": { "file": "password" }, "tls": "verify", "tls_ca": mariadb.ca(),
         } },
         "mail": { "out": { "url": "maildir:outbox", "from": "鼓楼 <gulou@example.com>" } },
     }));
+    project.write("password", "secret\n");
+    // A secret that others can read is warned of.
+    fs::set_permissions(project.path("password"), fs::Permissions::from_mode(0o600)).unwrap();
     let mut source =
         json!({ "database": "shop", "table": "users", "key": "id", "where": "status = false", "page": 100 });
     for (key, value) in changes {
@@ -63,7 +69,7 @@ fn a_table_in_mariadb_is_sent_and_marked() {
     let (code, log) = daemon.stop();
     assert_eq!(code, Some(0), "{log}");
     assert!(!log.contains("secret"), "{log}");
-    let mails = std::fs::read_dir(project.path("outbox/new")).unwrap().count();
+    let mails = fs::read_dir(project.path("outbox/new")).unwrap().count();
     assert_eq!(mails, 499);
     let sent = "select count(*) from users where sent_at > '2020-01-01' and error is null";
     assert_eq!(mariadb.execute(&url, sent), "499\n");
@@ -104,7 +110,7 @@ fn check_looks_into_mariadb() {
     assert!(found.contains("cannot be marked: its engine MyISAM"), "{found}");
     // A server that is away hides nothing else, and may be there when it is needed.
     mariadb.execute(&url, "alter table users engine = InnoDB");
-    let config = std::fs::read_to_string(project.path("config.json")).unwrap();
+    let config = fs::read_to_string(project.path("config.json")).unwrap();
     project.write("config.json", &config.replace(&format!(":{}/", mariadb.port()), ":9/"));
     let found = findings(&project, 0);
     assert!(found.contains("could not connect to database db_") && !found.contains("secret"), "{found}");
