@@ -4,6 +4,7 @@
 mod api_fire;
 mod api_socket;
 mod batch_cli;
+mod batch_mariadb;
 mod batch_postgres;
 mod config_databases;
 mod config_errors;
