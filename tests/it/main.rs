@@ -42,6 +42,7 @@ mod scenario_reload;
 mod scenario_samples;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod status_progress;
 mod store;
 mod support;
 mod target_command;
