@@ -185,5 +185,6 @@ fn settings() -> BatchSettings {
         rate: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
+        pause_on_errors: None,
     }
 }

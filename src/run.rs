@@ -128,12 +128,14 @@ pub struct Outcome {
     pub result: Option<Value>,
     /// A success that found nothing to do; history folds repetitions of it.
     pub idle: bool,
+    /// A failure that would repeat itself, or worse: the function is to be paused until somebody has seen to it.
+    pub pause: bool,
 }
 
 impl Outcome {
     /// A success with an optional result.
     pub const fn succeeded(result: Option<Value>) -> Self {
-        Self { status: Status::Succeeded, message: None, result, idle: false }
+        Self { status: Status::Succeeded, message: None, result, idle: false, pause: false }
     }
 
     /// A run that was cut off, with the one-line reason.
@@ -143,7 +145,13 @@ impl Outcome {
 
     /// A failure with its one-line reason.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { status: Status::Failed, message: Some(message.into()), result: None, idle: false }
+        Self {
+            status: Status::Failed,
+            message: Some(message.into()),
+            result: None,
+            idle: false,
+            pause: false,
+        }
     }
 }
 

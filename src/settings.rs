@@ -282,6 +282,17 @@ pub struct BatchSettings {
     pub on_uncertain: OnUncertain,
     /// The run stops after this long, at a checkpoint.
     pub time_limit: Option<Duration>,
+    /// When so many rows fail, or none could go out, the run stops and the function is paused; none: it is never paused.
+    pub pause_on_errors: Option<ErrorLimit>,
+}
+
+/// How many rows may fail before a batch is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorLimit {
+    /// So many of a hundred are too many; 50 unless configured.
+    pub percent: u32,
+    /// Of so many rows, the last that were sent or failed; 200 unless configured.
+    pub of_last: usize,
 }
 
 /// Where the rows of a batch come from.

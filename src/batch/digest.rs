@@ -12,7 +12,7 @@ use super::BatchError;
 use super::account::{Account, Heading};
 use super::deliver::Deliver;
 use super::flow::Ended;
-use super::job::Job;
+use super::job::{Job, is_lane_run};
 use super::key::{Key, Part, WHOLE_PAGE};
 use super::source::{Marked, ToMark};
 use super::ticket::{Lane, Ticket};
@@ -42,7 +42,17 @@ pub(super) async fn run<A: Deliver>(
     max_rows: u32,
 ) -> Ended {
     let began = job.clock.monotonic();
-    let mut run = Run { job, fire, scope, max_rows, account: Account::default(), problem: None };
+    let lane_only = is_lane_run(fire);
+    let mut run = Run {
+        job,
+        fire,
+        scope,
+        max_rows,
+        lane_only,
+        account: Account::default(),
+        problem: None,
+        halted: false,
+    };
     let result = run.go(context).await;
     let took = job.clock.monotonic().saturating_sub(began);
     let account = run.account;
@@ -53,7 +63,9 @@ pub(super) async fn run<A: Deliver>(
     };
     let message = account.message(note.as_deref(), took);
     let idle = status == Status::Succeeded && account.selected == 0;
-    let outcome = Outcome { status, message: Some(message), result: Some(account.to_json(took)), idle };
+    let pause = run.halted && job.settings.pause_on_errors.is_some();
+    let result = Some(account.to_json(took));
+    let outcome = Outcome { status, message: Some(message), result, idle, pause };
     Ended { outcome, clean: status == Status::Succeeded }
 }
 
@@ -62,9 +74,13 @@ struct Run<'a, A> {
     fire: &'a Fire,
     scope: Scope,
     max_rows: u32,
+    /// Only what waits and is due goes out.
+    lane_only: bool,
     account: Account,
     /// Why a mail did not go out.
     problem: Option<String>,
+    /// No mail would go out.
+    halted: bool,
 }
 
 impl<A: Deliver> Run<'_, A> {
@@ -79,8 +95,10 @@ impl<A: Deliver> Run<'_, A> {
             let outcome = self.deliver(&mail, &reservation, context).await;
             self.settle(mail, outcome).await?;
         }
-        let fire = if self.problem.is_some() { FireState::Failed } else { FireState::Done };
-        self.step(Step { fire: Some(fire), ..Step::default() }).await?;
+        if !self.lane_only {
+            let fire = if self.problem.is_some() { FireState::Failed } else { FireState::Done };
+            self.step(Step { fire: Some(fire), ..Step::default() }).await?;
+        }
         Ok(())
     }
 
@@ -97,7 +115,7 @@ impl<A: Deliver> Run<'_, A> {
             let Some(key) = key else { continue };
             if let Some(due) = waiting.remove(&key.encode()) {
                 mail.tickets.push(self.waiting_ticket(due, key, row));
-            } else {
+            } else if !self.lane_only {
                 let ticket = self.ticket(key.encode(), key, row);
                 reserve.push((ticket.entry.key.clone(), ticket.reservation.clone()));
                 mail.tickets.push(ticket);
@@ -132,7 +150,7 @@ impl<A: Deliver> Run<'_, A> {
                 mails.push(Mail { fire_time, tickets: vec![ticket], rows });
             }
         }
-        if own {
+        if own || self.lane_only {
             return Ok(mails);
         }
         let rows = self.all_rows(self.fire.fire_time).await?;
@@ -155,8 +173,9 @@ impl<A: Deliver> Run<'_, A> {
     }
 
     async fn take_waiting(&self) -> Result<Vec<Due>, BatchError> {
-        let (Scope { id, run, .. }, now) = (&self.scope, self.job.clock.now() + ANY_TIME);
-        Ok(self.job.ledger.take_due(*id, *run, now, self.max_rows as usize).await?)
+        let wait = if self.lane_only { TimeDelta::zero() } else { ANY_TIME };
+        let run = (self.scope.id, self.scope.run, !self.lane_only);
+        Ok(self.job.ledger.take_due(run, self.job.clock.now() + wait, self.max_rows as usize).await?)
     }
 
     fn ticket(&self, key: String, row_key: Key, row: Row) -> Ticket {
@@ -216,8 +235,12 @@ impl<A: Deliver> Run<'_, A> {
         }
         // Without a mark nothing but the fire's state tells that the mail went out: one commit for both.
         let fire = (heading == Heading::Sent && !self.job.rules.marks_sent).then_some(FireState::Done);
-        self.step(Step { record, fire, ..Step::default() }).await?;
+        // The mail may be that of an earlier fire.
+        let scope = mail.tickets.first().map_or(self.scope.id, |ticket| ticket.entry.scope);
+        let (run, now) = (self.scope.run, now.timestamp_millis());
+        self.job.ledger.step(Step { scope, run, record, fire, now, ..Step::default() }).await?;
         mail.rows.iter().for_each(|_| self.account.enter(heading));
+        self.halted |= matches!(outcome, Delivered::Halt { .. });
         self.problem = match outcome {
             Delivered::Sent { .. } => self.problem.take(),
             Delivered::Failed { reason } | Delivered::Halt { reason } => Some(format!("not sent: {reason}")),

@@ -9,6 +9,7 @@ use super::ledger::Ledger;
 use super::source::{Moment, Source};
 use super::ticket::Rules;
 use crate::clock::Clock;
+use crate::run::{Fire, Reason};
 use crate::settings::BatchSettings;
 
 /// A batch's parts.
@@ -21,6 +22,11 @@ pub(super) struct Job<A> {
     pub(super) clock: Clock,
     pub(super) timezone: Tz,
     pub(super) rules: Rules,
+}
+
+/// Whether a run delivers what is due of the retry lane, and nothing else: batches have no other retries.
+pub(super) fn is_lane_run(fire: &Fire) -> bool {
+    fire.reason == Reason::Retry
 }
 
 impl<A> Job<A> {

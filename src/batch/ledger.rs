@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::tests::Fuse;
 use crate::run::Fire;
 use crate::store::ledger::{BeginRun, Due, EntryKey, OpenFire, Scope, ScopeId, Step, Unmarked};
+use crate::store::ledger_rows::Selection;
 use crate::store::{Store, StoreError};
 
 /// The ledger of one batch. Clones share everything.
@@ -65,6 +66,13 @@ impl Ledger {
         self.store.begin_batch_run(begin).await
     }
 
+    /// See [`Store::begin_lane_run`].
+    pub(super) async fn begin_lane(&self) -> Result<Option<Scope>, StoreError> {
+        #[cfg(test)]
+        self.fuse.burn().await;
+        self.store.begin_lane_run(self.batch.clone()).await
+    }
+
     pub(super) async fn step(&self, step: Step) -> Result<Vec<usize>, StoreError> {
         #[cfg(test)]
         self.fuse.burn().await;
@@ -73,14 +81,13 @@ impl Ledger {
 
     pub(super) async fn take_due(
         &self,
-        scope: ScopeId,
-        run: i64,
+        run: (ScopeId, i64, bool),
         now: DateTime<Utc>,
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
         #[cfg(test)]
         self.fuse.burn().await;
-        self.store.take_due(self.batch.clone(), scope, run, now.timestamp_millis(), limit).await
+        self.store.take_due(self.batch.clone(), run, now.timestamp_millis(), limit).await
     }
 
     pub(super) async fn next_due(&self) -> Result<Option<DateTime<Utc>>, StoreError> {
@@ -104,6 +111,11 @@ impl Ledger {
         #[cfg(test)]
         self.fuse.burn().await;
         self.store.settle_unrecorded(self.batch.clone(), resend, now.timestamp_millis()).await
+    }
+
+    /// See [`Store::discard`].
+    pub(super) async fn discard(&self, rows: Selection, mark: bool) -> Result<u64, StoreError> {
+        self.store.discard(rows, mark).await
     }
 
     pub(super) async fn forget(&self, entries: Vec<EntryKey>) -> Result<(), StoreError> {

@@ -6,9 +6,11 @@
 //! - `ledger` is the state store's part: who is reserved, what came of it, how far the sweep has got.
 //! - `flow` is one run: it alone moves rows from step to step. `digest` is the run of a batch that puts
 //!   all rows into one mail.
-//! - `recover` settles what a crash left, before anything else happens.
+//! - `recover` settles what a crash left, before anything else happens; `discard` does so with what an operator gives up.
+//! - `errors` says when so many rows fail that the batch should stop.
 //! - `ticket` has the rules: what an outcome means for the ledger and for the `account`.
-//! - `deliver` is what an action must be able to do; `preview` renders without delivering.
+//! - `deliver` is what an action must be able to do; `preview` renders without delivering,
+//!   `trial` delivers to somebody else.
 //!
 //! # What a crash leaves
 //!
@@ -44,6 +46,8 @@
 mod account;
 mod deliver;
 mod digest;
+mod discard;
+mod errors;
 mod flow;
 mod job;
 mod key;
@@ -53,13 +57,17 @@ mod pace;
 mod preview;
 mod recover;
 mod runner;
+mod sight;
 mod source;
 mod ticket;
+mod trial;
 
 pub use deliver::Deliver;
+pub use discard::{Discarded, Marks};
 pub use preview::{Occasion, preview};
 pub use recover::{InterruptedFire, Recovery};
 pub use runner::{Batch, Line};
+pub use trial::{Trial, trial};
 
 use crate::db::DbError;
 use crate::store::StoreError;

@@ -1,6 +1,5 @@
 //! What a fire of a batch would do, found without changing a byte.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -10,13 +9,12 @@ use serde_json::{Value, json};
 use super::BatchError;
 use super::deliver::Deliver;
 use super::key::Key;
-use super::source::{Moment, Source, Span};
+use super::sight::Sight;
+use super::source::Moment;
 use crate::action::{Delivery, Outcome};
-use crate::db::{Access, Database};
 use crate::run::{Fire, Preview, Row};
 use crate::settings::{ActionSettings, BatchSettings, DatabaseSettings, Pages, Rate};
 use crate::store::Reader;
-use crate::store::ledger::Holdings;
 
 /// Keys that are looked up at a time.
 const GROUP: usize = 1000;
@@ -68,26 +66,13 @@ async fn look<A: Deliver>(
         }
         preview.data["database_exists"] = exists.into();
     }
-    let source = Source::new(settings, Database::new(database, Access::ReadOnly)?)?;
-    let moment =
-        Moment { fire_time: occasion.fire.fire_time, now: occasion.now, timezone: occasion.timezone };
-    let holdings = match state {
-        Some(state) => {
-            state.holdings(&settings.id, settings.mark.is_some(), occasion.now.timestamp_millis())?
-        }
-        None => Holdings::default(),
-    };
+    let sight = Sight::open(settings, database, state, occasion)?;
     match &settings.action {
         ActionSettings::Mail(_) => {
-            let rows = Rows { settings, source: &source, holdings: &holdings, moment };
-            rows.preview(action, occasion.interval, preview).await
+            Rows { settings, sight: &sight }.preview(action, occasion.interval, preview).await
         }
         ActionSettings::Digest { max_rows, .. } => {
-            let rows = source.all(*max_rows, moment).await?;
-            let rows = rows
-                .into_iter()
-                .filter(|(key, _)| key.as_ref().is_none_or(|key| !holdings.keys.contains(&key.encode())));
-            digest(action, &moment, &rows.map(|(_, row)| row).collect::<Vec<_>>(), preview);
+            digest(action, &sight.moment, &sight.all(*max_rows).await?, preview);
             Ok(())
         }
     }
@@ -125,9 +110,7 @@ fn show<A: Deliver>(action: &A, rendered: Result<A::Rendered, Outcome>, preview:
 /// The rows of a batch that delivers each on its own.
 struct Rows<'a> {
     settings: &'a BatchSettings,
-    source: &'a Source,
-    holdings: &'a Holdings,
-    moment: Moment,
+    sight: &'a Sight,
 }
 
 impl Rows<'_> {
@@ -138,7 +121,7 @@ impl Rows<'_> {
         preview: &mut Preview,
     ) -> Result<(), BatchError> {
         let passed_over = self.passed_over().await?;
-        let deliverable = self.source.count(self.moment).await?.saturating_sub(passed_over);
+        let deliverable = self.sight.source.count(self.sight.moment).await?.saturating_sub(passed_over);
         let page = u64::from(self.settings.source.page);
         let pages = deliverable.div_ceil(page);
         let fires = match self.settings.pages {
@@ -149,7 +132,7 @@ impl Rows<'_> {
         let data = json!({
             "deliverable": deliverable,
             "passed_over": passed_over,
-            "retries_due": self.holdings.due.len(),
+            "retries_due": self.sight.holdings.due.len(),
             "pages": pages,
             "fires": fires,
             "estimated_seconds": estimate.map(|estimate| estimate.as_secs()),
@@ -172,10 +155,10 @@ impl Rows<'_> {
         if let Some(estimate) = estimate {
             preview.lines.push(format!("about {}", in_words(estimate)));
         }
-        match self.first().await? {
+        match self.sight.first().await? {
             None => preview.lines.push("nothing would be sent".to_owned()),
-            Some(row) => {
-                let Moment { fire_time, now, .. } = self.moment;
+            Some((_, row)) => {
+                let Moment { fire_time, now, .. } = self.sight.moment;
                 let delivery = Delivery { row: &row, reservation: "preview", fire_time, now };
                 show(action, action.render(&delivery), preview);
             }
@@ -186,42 +169,11 @@ impl Rows<'_> {
     /// Rows that match and that the ledger holds back.
     async fn passed_over(&self) -> Result<u64, BatchError> {
         let mut count = 0;
-        for group in self.holdings.keys.chunks(GROUP) {
+        for group in self.sight.holdings.keys.chunks(GROUP) {
             let keys: Vec<Key> = group.iter().filter_map(|key| Key::decode(key)).collect();
-            count += self.source.again(keys, self.moment).await?.iter().flatten().count() as u64;
+            count += self.sight.source.again(keys, self.sight.moment).await?.iter().flatten().count() as u64;
         }
         Ok(count)
-    }
-
-    /// The row that would be delivered first.
-    async fn first(&self) -> Result<Option<Row>, BatchError> {
-        let due: Vec<Key> = self.holdings.due.iter().take(GROUP).filter_map(|key| Key::decode(key)).collect();
-        if let Some(row) = self.source.again(due, self.moment).await?.into_iter().flatten().next() {
-            return Ok(Some(row));
-        }
-        let held: HashSet<&str> = self.holdings.keys.iter().map(String::as_str).collect();
-        let cursor = self.holdings.sweep.cursor.as_deref().and_then(Key::decode);
-        let spans = match cursor {
-            Some(cursor) => vec![
-                Span { after: Some(cursor.clone()), until: None },
-                Span { after: None, until: Some(cursor) },
-            ],
-            None => vec![Span::default()],
-        };
-        for mut span in spans {
-            loop {
-                let page = self.source.page(span.clone(), GROUP, self.moment).await?;
-                span.after = page.rows.last().map(|row| row.key.clone()).or(span.after);
-                let free = page.rows.into_iter().find(|row| !held.contains(row.key.encode().as_str()));
-                if free.is_some() || !page.more {
-                    if free.is_some() {
-                        return Ok(free.map(|row| row.row));
-                    }
-                    break;
-                }
-            }
-        }
-        Ok(None)
     }
 }
 

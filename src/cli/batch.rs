@@ -1,23 +1,35 @@
 //! `gulou batch`: the rows that the ledger keeps, and the way out for them.
+//!
+//! - `show`: `list`, `show`, `rows`
+//! - `settle`: `resend`, `release`, `discard`
+//! - `export`: rows for other programs
+//! - `trial`: one mail to somebody who wants to see it
+//!
+//! The running daemon is asked where it has a say; without one the state is read or changed here.
 
-use anyhow::{Context as _, bail};
+mod export;
+mod settle;
+mod show;
+mod trial;
+
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::times::{millis, seconds};
-use super::{ConfigArg, exit};
-use crate::clock::Clock;
-use crate::settings::{BatchSettings, Settings, TargetSettings};
-use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState};
-use crate::store::{Reader, Store};
+use super::ConfigArg;
+use crate::server::ledger::State;
+use crate::settings::{BatchSettings, FunctionSettings, Settings, TargetSettings};
 
-/// Show what batches hold back, and hand rows back for delivery
+/// Show what batches hold back, and settle it
+///
+/// Works while the daemon runs, and without it. A row that a run has in its hands is left alone.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   gulou batch list
   gulou batch rows mass-mail --held
   gulou batch release mass-mail 17 18      they were not delivered: deliver them
-  gulou batch resend mass-mail --all       deliver them although it may be the second time")]
+  gulou batch resend mass-mail --all       deliver them although it may be the second time
+  gulou batch discard mass-mail 17         never deliver it
+  gulou batch try mass-mail --to me@example.com")]
 pub(super) struct Batch {
     #[command(flatten)]
     config: ConfigArg,
@@ -57,9 +69,17 @@ enum Verb {
         json: bool,
     },
     /// Deliver rows although it may be the second time; with --failed, try failed rows again
-    Resend(Requeued),
+    Resend(settle::Picked),
     /// Deliver held rows that you know were not delivered
-    Release(Requeued),
+    Release(settle::Picked),
+    /// Never deliver these rows
+    ///
+    /// Where `mark.failed` names columns, the rows are marked as failed, with `discarded by an operator` for `:error`, and
+    /// leave the ledger. With `"keep"`, or without a mark, they stay in it as failed: their table still has them as
+    /// undelivered, and they would be picked up again. `resend --failed` is the way back.
+    Discard(settle::Picked),
+    Export(export::Export),
+    Try(trial::Try),
 }
 
 #[derive(Args, Clone, Copy, Debug)]
@@ -77,210 +97,55 @@ struct Which {
 }
 
 impl Which {
-    fn state(self) -> Option<RowState> {
+    const fn state(self) -> Option<State> {
         match self {
-            Self { held: true, .. } => Some(RowState::Held),
-            Self { failed: true, .. } => Some(RowState::Failed),
-            Self { retrying: true, .. } => Some(RowState::Retrying),
+            Self { held: true, .. } => Some(State::Held),
+            Self { failed: true, .. } => Some(State::Failed),
+            Self { retrying: true, .. } => Some(State::Retrying),
             Self { .. } => None,
         }
     }
 }
 
-#[derive(Args, Debug)]
-struct Requeued {
-    /// The batch's id
-    #[arg(value_name = "BATCH")]
-    batch: String,
-    /// Keys of the rows, as in the table
-    #[arg(value_name = "KEY", required_unless_present = "all", conflicts_with = "all")]
-    keys: Vec<String>,
-    /// All rows in that state
-    #[arg(long)]
-    all: bool,
-    #[command(flatten)]
-    which: Which,
-}
-
 impl Batch {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let settings = match self.config.load() {
-            Ok(loaded) => loaded.settings,
-            Err(code) => return Ok(code),
-        };
+        let config = &self.config;
         match self.verb {
-            Verb::List { json } => list(&settings, json),
-            Verb::Show { batch, json } => show(&settings, &batch, json),
-            Verb::Rows { batch, which, count, json } => rows(&settings, &batch, which, count, json),
-            Verb::Resend(rows) => {
-                let state = rows.which.state().unwrap_or(RowState::Held);
-                requeue(&settings, &rows, state, state == RowState::Held)
-            }
-            Verb::Release(rows) => {
-                if !matches!(rows.which.state(), None | Some(RowState::Held)) {
-                    bail!("only held rows are released; use `gulou batch resend`");
-                }
-                requeue(&settings, &rows, RowState::Held, false)
-            }
+            Verb::List { json } => show::list(config, json),
+            Verb::Show { batch, json } => show::show(config, &batch, json),
+            Verb::Rows { batch, which, count, json } => show::rows(config, &batch, which, count, json),
+            Verb::Resend(rows) => rows.resend(config),
+            Verb::Release(rows) => rows.release(config),
+            Verb::Discard(rows) => rows.discard(config),
+            Verb::Export(export) => export.run(config),
+            Verb::Try(trial) => trial.run(config),
         }
     }
 }
 
 /// The batches of the configuration: function and settings.
-fn configured(settings: &Settings) -> impl Iterator<Item = (&str, &BatchSettings)> {
+fn configured(settings: &Settings) -> impl Iterator<Item = (&FunctionSettings, &BatchSettings)> {
     settings.functions.iter().filter_map(|function| match &function.target {
-        TargetSettings::Batch(batch) => Some((function.name.as_str(), &**batch)),
+        TargetSettings::Batch(batch) => Some((function, &**batch)),
         TargetSettings::Function(_) | TargetSettings::Command(_) => None,
     })
 }
 
-/// What the ledger says of every batch that is configured or known to it.
-fn summaries(settings: &Settings) -> anyhow::Result<Vec<BatchSummary>> {
-    let reader = Reader::open(&settings.state)?;
-    let mut summaries = reader.map(|reader| reader.batches()).transpose()?.unwrap_or_default();
-    for (_, batch) in configured(settings) {
-        if summaries.iter().all(|summary| summary.batch != batch.id) {
-            summaries.push(BatchSummary { batch: batch.id.clone(), ..BatchSummary::default() });
-        }
-    }
-    summaries.sort_by(|one, other| one.batch.cmp(&other.batch));
-    Ok(summaries)
-}
-
-fn list(settings: &Settings, json: bool) -> anyhow::Result<u8> {
-    let summaries = summaries(settings)?;
-    if json {
-        let summaries: Vec<Value> = summaries.iter().map(summary_json).collect();
-        println!("{}", serde_json::to_string_pretty(&summaries).context("could not print the batches")?);
-        return Ok(exit::OK);
-    }
-    if summaries.is_empty() {
-        println!("no batches");
-        return Ok(exit::OK);
-    }
-    println!("{:>9}  {:>9}  {:>9}  {:>9}  BATCH", "HELD", "FAILED", "RETRYING", "REMAINING");
-    for summary in summaries {
-        let BatchSummary { batch, held, failed, retrying, remaining, .. } = summary;
-        let remaining = remaining.map(|count| count.to_string()).unwrap_or_default();
-        println!("{held:>9}  {failed:>9}  {retrying:>9}  {remaining:>9}  {batch}");
-    }
-    Ok(exit::OK)
-}
-
-fn show(settings: &Settings, batch: &str, json: bool) -> anyhow::Result<u8> {
-    let Some(summary) = summaries(settings)?.into_iter().find(|summary| summary.batch == batch) else {
-        bail!("there is no batch `{batch}`; `gulou batch list` lists them");
-    };
-    if json {
-        let summary = summary_json(&summary);
-        println!("{}", serde_json::to_string_pretty(&summary).context("could not print the batch")?);
-        return Ok(exit::OK);
-    }
-    match configured(settings).find(|(_, configured)| configured.id == batch) {
-        Some((function, _)) => println!("{batch}, run by the function {function}"),
-        None => println!("{batch}, which no function runs any more"),
-    }
-    match (&summary.trigger, summary.fire_time, &summary.fire_state) {
-        (Some(trigger), Some(time), Some(state)) => {
-            println!("newest fire  {} {trigger}: {state}", seconds(time));
-        }
-        _ => println!("it never ran"),
-    }
-    if let Some(remaining) = summary.remaining {
-        println!("remaining    {remaining} rows in this sweep");
-    }
-    println!("held         {}", summary.held);
-    println!("failed       {}", summary.failed);
-    let due = summary.next_retry.map(|at| format!(", the first at {}", millis(at))).unwrap_or_default();
-    println!("retrying     {}{due}", summary.retrying);
-    println!("under way    {}", summary.under_way);
-    Ok(exit::OK)
-}
-
-/// The shape that `batch list --json` prints a batch in.
-fn summary_json(summary: &BatchSummary) -> Value {
-    json!({
-        "batch": summary.batch,
-        "held": summary.held,
-        "failed": summary.failed,
-        "retrying": summary.retrying,
-        "under_way": summary.under_way,
-        "next_retry": summary.next_retry.map(millis),
-        "remaining": summary.remaining,
-        "trigger": summary.trigger,
-        "fire_time": summary.fire_time.map(seconds),
-        "fire_state": summary.fire_state,
-    })
-}
-
-fn rows(settings: &Settings, batch: &str, which: Which, count: u32, json: bool) -> anyhow::Result<u8> {
-    if summaries(settings)?.iter().all(|summary| summary.batch != batch) {
-        bail!("there is no batch `{batch}`; `gulou batch list` lists them");
-    }
-    let reader = Reader::open(&settings.state)?;
-    let rows = reader.map(|reader| reader.batch_rows(batch, which.state(), count)).transpose()?;
-    let rows = rows.unwrap_or_default();
-    if !json {
-        print_rows(&rows);
-        return Ok(exit::OK);
-    }
-    for row in rows {
-        let key: Value = serde_json::from_str(&row.key).unwrap_or_default();
-        println!(
-            "{}",
-            json!({
-                "key": key, "state": row.state, "at": millis(row.at), "attempts": row.attempts,
-                "reservation": row.reservation, "fire_time": seconds(row.fire_time), "detail": row.detail,
-            })
-        );
-    }
-    Ok(exit::OK)
-}
-
-fn print_rows(rows: &[LedgerRow]) {
-    if rows.is_empty() {
-        println!("no rows");
-        return;
-    }
-    println!("{:<9}  {:<29}  {:>5}  {:<12}  WHY", "STATE", "SINCE / DUE", "TRIES", "KEY");
-    for row in rows {
-        let detail = row.detail.as_deref().unwrap_or_default();
-        let key = shown_key(&row.key);
-        println!("{:<9}  {:<29}  {:>5}  {key:<12}  {detail}", row.state, millis(row.at), row.attempts);
-    }
-}
-
 /// A key as an operator would type it.
-fn shown_key(key: &str) -> String {
-    match serde_json::from_str::<Vec<Value>>(key).ok().as_deref() {
+fn shown_key(key: &Value) -> String {
+    match key.as_array().map(Vec::as_slice) {
         Some([Value::String(text)]) => text.clone(),
         Some([value]) => value.to_string(),
         Some([]) => "(all)".to_owned(),
-        _ => key.to_owned(),
+        _ => key.to_string(),
     }
 }
 
-fn requeue(settings: &Settings, rows: &Requeued, state: RowState, doubtful: bool) -> anyhow::Result<u8> {
-    if summaries(settings)?.iter().all(|summary| summary.batch != rows.batch) {
-        bail!("there is no batch `{}`; `gulou batch list` lists them", rows.batch);
+/// What a typed key may mean: a number may be a number or a text in the table; a JSON array is a key of several columns.
+fn spellings(key: &str) -> Vec<Vec<Value>> {
+    if let Ok(Value::Array(columns)) = serde_json::from_str(key) {
+        return vec![columns];
     }
-    // A number may be a number or a text in the table.
-    let spellings = rows.keys.iter().flat_map(|key| {
-        let number = key.parse::<i64>().ok().map(|number| format!("[{number}]"));
-        number.into_iter().chain([json!([key]).to_string()])
-    });
-    let requeue = Requeue {
-        batch: rows.batch.clone(),
-        state,
-        keys: (!rows.all).then(|| spellings.collect()),
-        doubtful,
-        now: Clock::system().now().timestamp_millis(),
-    };
-    let store = Store::open(&settings.state)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().context("could not start")?;
-    let count = runtime.block_on(store.requeue(requeue))?;
-    let what = if count == 1 { "row goes" } else { "rows go" };
-    println!("{count} {what} out with the next run of {}", rows.batch);
-    let all_found = rows.all || count >= rows.keys.len() as u64;
-    Ok(if all_found { exit::OK } else { exit::FAILED })
+    let number = key.parse::<i64>().ok().map(|number| vec![Value::from(number)]);
+    number.into_iter().chain([vec![Value::from(key)]]).collect()
 }

@@ -13,7 +13,7 @@ use unicode_width::UnicodeWidthStr;
 use super::client::{ClientError, Daemon};
 use super::{ConfigArg, exit, problems};
 use crate::clock::Clock;
-use crate::server::wire::{Problem, Status, Trigger, Triggers};
+use crate::server::wire::{Halted, Problem, Status, Trigger, Triggers};
 use crate::settings::{FunctionSettings, Settings, TargetSettings, TriggerSettings};
 
 /// List the triggers with their next fire times
@@ -38,7 +38,7 @@ impl List {
             Ok(state) => state,
             Err(code) => return Ok(code),
         };
-        let Listing { triggers, problems } = match running(&state)? {
+        let Listing { triggers, problems, halted } = match running(&state)? {
             Some(found) => found,
             None => match self.config.load() {
                 Ok(loaded) => on_disk(&loaded.settings, Clock::system().now()),
@@ -46,7 +46,7 @@ impl List {
             },
         };
         let mut out = std::io::stdout().lock();
-        let problems = problems::text(&problems);
+        let problems = problems::halted(&halted) + &problems::text(&problems);
         if self.json {
             let all: anyhow::Result<Vec<Value>> = triggers.iter().map(entry).collect();
             writeln!(out, "{:#}", Value::from(all?))?;
@@ -66,16 +66,17 @@ impl List {
 struct Listing {
     triggers: Vec<Trigger>,
     problems: Vec<Problem>,
+    halted: Vec<Halted>,
 }
 
-/// What the daemon on `state` runs, if there is one, and the folders that it cannot use.
+/// What the daemon on `state` runs, if there is one, and what keeps functions from running.
 fn running(state: &Path) -> Result<Option<Listing>, ClientError> {
     let Some(mut daemon) = Daemon::find(state)? else { return Ok(None) };
     let triggers = daemon.get("triggers")?;
     let Triggers { triggers } = daemon.typed(triggers)?;
     let status = daemon.get("status")?;
-    let Status { problems, .. } = daemon.typed(status)?;
-    Ok(Some(Listing { triggers, problems }))
+    let Status { problems, halted, .. } = daemon.typed(status)?;
+    Ok(Some(Listing { triggers, problems, halted }))
 }
 
 /// What a daemon would run that starts now.
@@ -88,13 +89,14 @@ fn on_disk(settings: &Settings, now: DateTime<Utc>) -> Listing {
         target: kind(&function.target).to_owned(),
         enabled: trigger.enabled,
         paused_since: None,
+        paused_because: None,
         next: trigger.schedule.next(now.timestamp()).and_then(|next| DateTime::from_timestamp(next, 0)),
         running: 0,
         waiting: 0,
     };
     let all = settings.functions.iter();
     let all = all.flat_map(|function| function.triggers.iter().map(move |one| trigger(function, one)));
-    Listing { triggers: all.collect(), problems: Vec::new() }
+    Listing { triggers: all.collect(), problems: Vec::new(), halted: Vec::new() }
 }
 
 fn row(trigger: &Trigger) -> anyhow::Result<[String; 5]> {
@@ -131,6 +133,7 @@ fn entry(trigger: &Trigger) -> anyhow::Result<Value> {
         "next_utc": next.map(|next| next.to_utc().format("%Y-%m-%dT%H:%M:%SZ").to_string()),
         "target": trigger.target,
         "enabled": trigger.enabled,
+        "paused_because": trigger.paused_because,
         "paused_since": trigger.paused_since.map(|since| super::times::seconds(since.timestamp())),
     }))
 }

@@ -1,9 +1,9 @@
-//! Function folders that cannot be used as they are, for people.
+//! What keeps functions from running, for people: folders that cannot be used as they are, runs that had them paused.
 
 use std::fmt::Write as _;
 
 use super::times::seconds;
-use crate::server::wire::Problem;
+use crate::server::wire::{Halted, Problem};
 
 /// A line for each folder, and under it all that is wrong. Empty when there are none.
 pub(super) fn text(problems: &[Problem]) -> String {
@@ -17,6 +17,19 @@ pub(super) fn text(problems: &[Problem]) -> String {
             // An empty line stays empty.
             let _ = writeln!(text, "{}", format!("  {line}").trim_end());
         }
+    }
+    text
+}
+
+/// A line for each function that a run has paused. Empty when there are none.
+pub(super) fn halted(halted: &[Halted]) -> String {
+    let mut text = String::new();
+    for Halted { function, since, reason } in halted {
+        let since = seconds(since.timestamp());
+        let _ = writeln!(
+            text,
+            "`{function}` is paused since {since}: {reason}\n  when it is mended, go on with `gulou resume {function}`"
+        );
     }
     text
 }

@@ -84,6 +84,10 @@ fn text(status: &wire::Status) -> String {
         text.push('\n');
         text.push_str(&running(status));
     }
+    if !status.halted.is_empty() {
+        text.push('\n');
+        text.push_str(&problems::halted(&status.halted));
+    }
     if !status.problems.is_empty() {
         text.push('\n');
         text.push_str(&problems::text(&status.problems));

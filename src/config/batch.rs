@@ -9,7 +9,9 @@ use super::function::Scope;
 use super::mail;
 use super::mark::{self, check_parameters};
 use super::units::{positive_duration, rate};
-use crate::settings::{ActionSettings, BatchSettings, OnUncertain, Pages, Relation, SourceSettings};
+use crate::settings::{
+    ActionSettings, BatchSettings, ErrorLimit, OnUncertain, Pages, Relation, SourceSettings,
+};
 use crate::spelling::nearest;
 use crate::sql::Dialect;
 
@@ -25,9 +27,10 @@ const KEYS: Keys = Keys {
         "rate",
         "on_uncertain",
         "time_limit",
+        "pause_on_errors",
     ],
     ignored: &[],
-    later: &["pause_on_errors", "retry"],
+    later: &["retry"],
 };
 
 /// Reads `target.batch` of the function folder `dir`.
@@ -59,6 +62,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
     let rate = fields.read("rate", rate);
     let on_uncertain = fields.read("on_uncertain", |node| node.word(&["hold", "resend"]));
     let time_limit = fields.read("time_limit", positive_duration);
+    let pause_on_errors = fields.get("pause_on_errors").map_or(Some(ERROR_LIMIT), pause_on_errors);
     Some(BatchSettings {
         id: id?,
         source: source?,
@@ -70,6 +74,23 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
         rate,
         on_uncertain: if on_uncertain == Some("resend") { OnUncertain::Resend } else { OnUncertain::Hold },
         time_limit,
+        pause_on_errors,
+    })
+}
+
+const ERROR_LIMIT: ErrorLimit = ErrorLimit { percent: 50, of_last: 200 };
+
+/// How many of how many; `false`: never.
+fn pause_on_errors(node: &Node<'_>) -> Option<ErrorLimit> {
+    if node.kind() == "a boolean" {
+        return node.boolean().filter(|on| *on).map(|_| ERROR_LIMIT);
+    }
+    let fields = node.object(&Keys::only(&["percent", "of_last"]))?;
+    let percent = fields.read("percent", |node| node.integer(1..=100));
+    let of_last = fields.read("of_last", |node| node.integer(1..=100_000));
+    Some(ErrorLimit {
+        percent: percent.map_or(Some(ERROR_LIMIT.percent), |percent| u32::try_from(percent).ok())?,
+        of_last: of_last.map_or(Some(ERROR_LIMIT.of_last), |rows| usize::try_from(rows).ok())?,
     })
 }
 

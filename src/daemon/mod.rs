@@ -24,6 +24,7 @@ use reload::Reloader;
 pub(crate) use reload::Source;
 use wiring::{Runners, Wiring};
 
+use crate::batch::Discarded;
 use crate::clock::Clock;
 use crate::engine::{Engine, Foreground, Limits, Reload, Runner};
 use crate::run::{Outcome, Output};
@@ -31,6 +32,7 @@ use crate::server::socket::{self, Socket};
 use crate::server::{self, Api, Info};
 use crate::settings::Settings;
 use crate::store::Store;
+use crate::store::ledger_rows::Selection;
 use crate::store::runs::RunId;
 
 /// The daemon: fires triggers until SIGTERM or SIGINT, and takes over what changes in `source`, from which `settings`
@@ -104,4 +106,14 @@ pub(crate) async fn fire(
     wiring.close().await;
     Runners::of(&[function]).close().await;
     Ok(fired)
+}
+
+/// Discards rows of the batch that the first function in `settings` runs.
+///
+/// Fails when a daemon holds the state.
+pub(crate) async fn discard(settings: &Settings, clock: Clock, rows: Selection) -> anyhow::Result<Discarded> {
+    let wiring = Wiring::open(settings, clock)?;
+    let function = wiring.function(settings.functions.first().context("there is no function")?)?;
+    let Runner::Batch(batch) = &function.runner else { anyhow::bail!("the function runs no batch") };
+    Ok(batch.discard(rows).await?)
 }

@@ -1,6 +1,7 @@
 //! Carries out what the scheduler says: records, claims, starts, aborts.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatch::Run;
 use super::engine_loop::{Engine, beijing};
-use super::runner::Function;
+use super::halt;
+use super::lane::{End, Learned};
+use super::runner::{Function, Runner};
 use super::scheduler::Effects;
 use super::wanted::{Pending, Wanted};
-use crate::run::{Outcome, Output, Reason};
+use crate::run::{Outcome, Output, Reason, Status};
 use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
 
 /// Between two tries when the state refuses (a full disk, mostly).
@@ -66,11 +69,11 @@ impl Engine {
         }
     }
 
-    async fn record_dropped(&mut self, runs: Vec<RunId>) {
-        for run in runs {
+    async fn record_dropped(&mut self, runs: Vec<(RunId, &'static str)>) {
+        for (run, why) in runs {
             self.callers.remove(&run);
-            let outcome = Outcome::interrupted("its trigger was removed before it could start");
-            tracing::warn!(run, "a waiting run never starts: its trigger was removed");
+            let outcome = Outcome::interrupted(format!("{why} before it could start"));
+            tracing::warn!(run, "a waiting run never starts: {why}");
             let end = Ended { run, outcome, at: self.clock.now().timestamp_millis() };
             if let Err(error) = self.store.finish(end).await {
                 tracing::error!(run, %error, "could not record the end of a waiting run");
@@ -113,16 +116,25 @@ impl Engine {
         self.in_flight.insert(run, in_flight);
         let (event, drain) = (Arc::clone(&self.event), self.drain.clone());
         let (store, clock, report) = (self.store.clone(), self.clock.clone(), self.report.clone());
+        let (looks, halts) = (Arc::clone(&self.looks), self.halts.clone());
         tokio::spawn(async move {
             let fire = occurrence.fire(&function, trigger, &event);
             let work = Run { id: run, fire, runner: function.runner.clone(), drain, abort, mirror };
-            let outcome = work.execute(store, clock).await;
+            let halted = |reason| async move { halt::ask(&halts, run, reason).await };
+            let outcome = work.execute(store, clock, halted).await;
+            let succeeded = outcome.status == Status::Succeeded;
+            let lane = if let Runner::Batch(_) = &function.runner {
+                let order = looks.fetch_add(1, Ordering::Relaxed);
+                Some(Learned { order, due: function.runner.next_retry().await })
+            } else {
+                None
+            };
             if let Some(caller) = caller {
                 // Who asked may have gone.
                 let _ = caller.ended.send(outcome);
             }
             // The engine may be gone after an aborted drain; the end is on record all the same.
-            let _ = report.send(run);
+            let _ = report.send(End { run, succeeded, lane });
         });
     }
 
@@ -170,7 +182,7 @@ impl Engine {
         claim: Claim,
         effects: &mut Effects,
     ) {
-        if claim == Claim::Skipped {
+        if claim == Claim::Skipped && !wanted.is_of_lane() {
             let (trigger, fire_time) = (self.scheduler.full_name(wanted.at), beijing(request.fire_time));
             tracing::warn!(trigger, fire_time, "skipped: the function is still running");
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::halt;
 use super::output::Recorder;
 use super::runner::{Function, Runner};
 use super::wanted::Occurrence;
@@ -34,8 +35,14 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Runs to the end and records it; answers the outcome as recorded.
-    pub(super) async fn execute(self, store: Store, clock: Clock) -> Outcome {
+    /// Runs to the end and records it; answers the outcome as recorded. Before that it is `halted` that pauses the function, if
+    /// the outcome asks for it.
+    pub(super) async fn execute<F: Future<Output = ()>>(
+        self,
+        store: Store,
+        clock: Clock,
+        halted: impl FnOnce(String) -> F,
+    ) -> Outcome {
         let Self { id, fire, runner, drain, abort, mirror } = self;
         let started = clock.monotonic();
         let lag = (fire.reason == Reason::Timed).then(|| clock.now() - fire.fire_time);
@@ -44,6 +51,9 @@ impl Run {
         let outcome = unwinding(runner.run(&fire, &context)).await;
         recorder.close().await;
         log_end(&fire, id, lag, clock.monotonic().saturating_sub(started), &outcome);
+        if outcome.pause {
+            halted(outcome.message.clone().unwrap_or_default()).await;
+        }
         record_end(&store, &clock, id, &outcome, &abort).await;
         outcome
     }
@@ -142,6 +152,16 @@ impl Foreground<'_> {
         let Some(Claim::Started(id)) = claims.first() else { return Err(StoreError::Closed) };
         let Self { drain, abort, output: mirror, .. } = self;
         let run = Run { id: *id, fire, runner: function.runner.clone(), drain, abort, mirror };
-        Ok((*id, run.execute(self.store.clone(), self.clock.clone()).await))
+        let triggers = places.triggers.iter().zip(function.triggers.iter());
+        let active = triggers.filter(|(place, settings)| settings.enabled && place.paused_since.is_none());
+        let active: Vec<_> = active.map(|(place, _)| place.id).collect();
+        let halted = |reason: String| async move {
+            let paused = self.store.pause(active, Vec::new(), self.clock.now().timestamp_millis()).await;
+            match paused {
+                Ok(()) => halt::log(&function.name, &reason),
+                Err(error) => tracing::error!(function = function.name, %error, "could not pause it"),
+            }
+        };
+        Ok((*id, run.execute(self.store.clone(), self.clock.clone(), halted).await))
     }
 }

@@ -1,11 +1,12 @@
 //! The loop: one owner of what runs and what waits.
 //!
-//! It sleeps until the earliest fire, the end of a run, an order, or the drain; nothing is polled. What is to be done
+//! It sleeps until the earliest fire or due retry, the end of a run, an order, or the drain; nothing is polled. What is to be done
 //! the scheduler says; how it is done is in `carry_out` and `orders`.
 
 use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -14,7 +15,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::carry_out::InFlight;
+use super::halt::Halt;
 use super::handle::{FolderProblem, Handle, Order};
+use super::lane::End;
 use super::orders::Caller;
 use super::plan::millis;
 use super::scheduler::{Effects, Scheduler};
@@ -23,6 +26,7 @@ use crate::clock::Clock;
 use crate::settings::{EventSettings, HistorySettings};
 use crate::store::Store;
 use crate::store::runs::{RunId, SkipReason};
+use crate::store::triggers::TriggerId;
 
 /// History is pruned after so many ended runs, or a hundredth of what is kept if that is more; at most twice as many
 /// go at a time.
@@ -50,7 +54,12 @@ pub struct Engine {
     pub(super) in_flight: HashMap<RunId, InFlight>,
     /// Who waits for the end of a manual run.
     pub(super) callers: HashMap<RunId, Caller>,
-    pub(super) report: mpsc::UnboundedSender<RunId>,
+    pub(super) report: mpsc::UnboundedSender<End>,
+    pub(super) halts: mpsc::UnboundedSender<Halt>,
+    /// Why triggers are paused, where a run has asked for it.
+    pub(super) paused_because: HashMap<TriggerId, String>,
+    /// Numbers looks at retry lanes.
+    pub(super) looks: Arc<AtomicU64>,
     pub(super) drain: CancellationToken,
     /// Ends the drain at once. Each run has a token of its own: see `in_flight`.
     pub(super) abort: CancellationToken,
@@ -59,7 +68,8 @@ pub struct Engine {
     pub(super) reloaded_at: Option<DateTime<Utc>>,
     pub(super) claimed_in: Option<Duration>,
     limits: Limits,
-    ended: mpsc::UnboundedReceiver<RunId>,
+    ended: mpsc::UnboundedReceiver<End>,
+    halted: mpsc::UnboundedReceiver<Halt>,
     orders: mpsc::Receiver<Order>,
     ended_since_prune: u32,
 }
@@ -78,6 +88,7 @@ impl Engine {
         abort: CancellationToken,
     ) -> (Self, Handle) {
         let (report, ended) = mpsc::unbounded_channel();
+        let (halts, halted) = mpsc::unbounded_channel();
         let (handle, orders) = Handle::new();
         let started_at = clock.now();
         let engine = Self {
@@ -88,6 +99,9 @@ impl Engine {
             in_flight: HashMap::new(),
             callers: HashMap::new(),
             report,
+            halts,
+            paused_because: HashMap::new(),
+            looks: Arc::default(),
             drain,
             abort,
             started_at,
@@ -96,6 +110,7 @@ impl Engine {
             claimed_in: None,
             limits,
             ended,
+            halted,
             orders,
             ended_since_prune: u32::MAX,
         };
@@ -111,10 +126,11 @@ impl Engine {
         let mut ends = Vec::new();
         while !self.drain.is_cancelled() {
             self.prune();
-            let next = self.scheduler.plan.next().map(|(due, _)| due);
+            let next = self.scheduler.next_wake();
             tokio::select! {
                 biased;
                 () = self.drain.cancelled() => {}
+                Some(halt) = self.halted.recv() => self.halt(halt).await,
                 _ = self.ended.recv_many(&mut ends, ENDS) => self.runs_ended(&mut ends).await,
                 wake = alarm.until(next) => {
                     if wake? == Wake::ClockSet {
@@ -155,11 +171,12 @@ impl Engine {
         }
     }
 
-    async fn runs_ended(&mut self, runs: &mut Vec<RunId>) {
+    async fn runs_ended(&mut self, ends: &mut Vec<End>) {
         let mut effects = Effects::default();
-        for run in runs.drain(..) {
-            self.in_flight.remove(&run);
-            self.scheduler.ended(run, &mut effects);
+        let now = self.clock.now().timestamp_millis();
+        for end in ends.drain(..) {
+            self.in_flight.remove(&end.run);
+            self.scheduler.ended(end, now, &mut effects);
             self.ended_since_prune = self.ended_since_prune.saturating_add(1);
         }
         self.scheduler.start_waiting(&mut effects);
@@ -194,7 +211,8 @@ impl Engine {
         let mut aborted = 0;
         while !self.in_flight.is_empty() {
             tokio::select! {
-                Some(run) = self.ended.recv() => { self.in_flight.remove(&run); }
+                Some(end) = self.ended.recv() => { self.in_flight.remove(&end.run); }
+                Some(halt) = self.halted.recv() => self.halt(halt).await,
                 () = &mut timeout, if aborted == 0 => {
                     aborted = self.in_flight.len();
                     tracing::warn!(running = aborted, "the drain takes too long, stopping what still runs");

@@ -7,7 +7,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, oneshot};
 
+use super::batches::Keeper;
 use super::runner::Function;
+use crate::batch::BatchError;
 use crate::run::{Outcome, Output};
 use crate::store::StoreError;
 use crate::store::runs::RunId;
@@ -29,6 +31,9 @@ pub(super) enum Order {
     Pause(Selection, Reply<Vec<String>>),
     Resume(Selection, Reply<Vec<String>>),
     Fire(ManualFire, Reply<Fired>),
+    Batches(oneshot::Sender<Vec<(String, String)>>),
+    Keeper(String, oneshot::Sender<Keeper>),
+    WakeLane(String),
     Apply(Changes, Reply<()>),
 }
 
@@ -65,6 +70,9 @@ pub enum CommandError {
     /// The state refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A batch could not do it.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
 }
 
 /// Which triggers an order is about.
@@ -153,8 +161,21 @@ pub struct Status {
     pub clock_behind: Option<DateTime<Utc>>,
     /// See [`FolderProblem`].
     pub problems: Vec<FolderProblem>,
+    /// See [`Halted`].
+    pub halted: Vec<Halted>,
     /// When function folders were last taken over, after the start.
     pub reloaded_at: Option<DateTime<Utc>>,
+}
+
+/// A function that a run has paused since the engine was started, because going on would do harm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halted {
+    /// Its name.
+    pub function: String,
+    /// When.
+    pub since: DateTime<Utc>,
+    /// One line.
+    pub reason: String,
 }
 
 /// At most so many runs are listed in [`Status::running`].
@@ -205,6 +226,8 @@ pub struct TriggerStatus {
     pub enabled: bool,
     /// Since when it is paused.
     pub paused_since: Option<DateTime<Utc>>,
+    /// Why, if it was a run that asked for it since the engine was started.
+    pub paused_because: Option<String>,
     /// The next fire time; none while it is disabled or paused, or when it never fires again.
     pub next: Option<DateTime<Utc>>,
     /// Runs of its function in flight.
@@ -251,7 +274,15 @@ impl Handle {
         self.ask(|reply| Order::Apply(changes, reply)).await?
     }
 
-    async fn ask<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Result<T, CommandError> {
+    /// Without an answer.
+    pub(super) async fn tell(&self, order: Order) -> Result<(), CommandError> {
+        self.orders.send(order).await.map_err(|_| CommandError::Stopped)
+    }
+
+    pub(super) async fn ask<T>(
+        &self,
+        order: impl FnOnce(oneshot::Sender<T>) -> Order,
+    ) -> Result<T, CommandError> {
         let (sender, receiver) = oneshot::channel();
         self.orders.send(order(sender)).await.map_err(|_| CommandError::Stopped)?;
         receiver.await.map_err(|_| CommandError::Stopped)

@@ -30,6 +30,9 @@ impl Engine {
             Order::Pause(which, reply) => drop(reply.send(self.pause(&which).await)),
             Order::Resume(which, reply) => drop(reply.send(self.resume(&which).await)),
             Order::Fire(fire, reply) => drop(reply.send(self.fire(fire).await)),
+            Order::Batches(reply) => drop(reply.send(self.batches())),
+            Order::Keeper(batch, reply) => drop(reply.send(self.keeper(&batch))),
+            Order::WakeLane(batch) => self.wake_lane(&batch),
             Order::Apply(changes, reply) => drop(reply.send(self.apply(changes).await)),
         }
     }
@@ -53,6 +56,9 @@ impl Engine {
         let overdue = triggers.iter().filter_map(|at| self.scheduler.overdue(*at, now)).collect();
         self.store.resume(self.ids(&triggers), log_skipped(overdue), now).await?;
         self.scheduler.plan.resume(&triggers, now);
+        for id in self.ids(&triggers) {
+            self.paused_because.remove(&id);
+        }
         let names = self.names(&triggers);
         tracing::info!(triggers = ?names, "resumed");
         Ok(names)
@@ -105,7 +111,11 @@ impl Engine {
         let mut effects = Effects::default();
         let (mut anew, mut left): (Vec<TriggerId>, Vec<TriggerId>) = Default::default();
         for (function, enrolled) in put.into_iter().zip(&enrolled) {
+            let (name, lane) = (function.name.clone(), function.runner.next_retry().await);
             let moved = self.scheduler.put(Arc::new(function), enrolled, now, &mut effects);
+            if let Some(index) = self.scheduler.names.get(&name) {
+                self.scheduler.lane_is(*index, lane);
+            }
             anew.extend(moved.anew);
             left.extend(moved.left);
         }

@@ -44,7 +44,11 @@ impl Engine {
                     );
                 }
             }
+            let (name, lane) = (function.name.clone(), function.runner.next_retry().await);
             self.scheduler.put(Arc::new(function), enrolled, now, &mut Effects::default());
+            if let Some(index) = self.scheduler.names.get(&name) {
+                self.scheduler.lane_is(*index, lane);
+            }
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::engine_loop::Engine;
-use super::handle::{NextFire, RunStatus, SHOWN_RUNS, Status, TriggerStatus};
+use super::handle::{Halted, NextFire, RunStatus, SHOWN_RUNS, Status, TriggerStatus};
 use super::plan::{At, State};
 
 impl Engine {
@@ -38,8 +38,24 @@ impl Engine {
             claimed_in: self.claimed_in,
             clock_behind: self.clock_behind(),
             problems: self.problems.clone(),
+            halted: self.halted(),
             reloaded_at: self.reloaded_at,
         }
+    }
+
+    /// Functions that a run has paused.
+    fn halted(&self) -> Vec<Halted> {
+        let mut halted: Vec<Halted> = Vec::new();
+        for at in self.scheduler.triggers() {
+            let State::Paused { since } = self.scheduler.plan.mark(at).state else { continue };
+            let Some(reason) = self.paused_because.get(&self.scheduler.id(at)) else { continue };
+            let function = &self.scheduler.slots[at.function as usize].function.name;
+            if halted.last().is_none_or(|last| last.function != *function) {
+                let since = DateTime::from_timestamp_millis(since).unwrap_or_default();
+                halted.push(Halted { function: function.clone(), since, reason: reason.clone() });
+            }
+        }
+        halted
     }
 
     fn next_fire(&self, due: i64, at: At) -> NextFire {
@@ -73,6 +89,7 @@ impl Engine {
                 State::Paused { since } => DateTime::from_timestamp_millis(since),
                 State::Active | State::Disabled => None,
             },
+            paused_because: self.paused_because.get(&self.scheduler.id(at)).cloned(),
             next: self.scheduler.plan.next_of(at).map(instant),
             running: slot.running,
             waiting: slot.waiting.len(),

@@ -82,6 +82,7 @@ impl Scheduler {
         let function = Function { triggers: Arc::default(), ..Function::clone(&slot.function) };
         let moved = self.put(Arc::new(function), &empty, now, effects);
         self.slots[index as usize].gone = true;
+        self.lanes.forget(index);
         moved
     }
 
@@ -127,7 +128,7 @@ impl Scheduler {
         for pending in mem::take(&mut self.slots[index as usize].waiting) {
             match moved(pending.at) {
                 Some(at) => self.slots[index as usize].waiting.push_back(Pending { at, ..pending }),
-                None => effects.dropped.push(pending.run),
+                None => effects.dropped.push((pending.run, "its trigger was removed")),
             }
         }
     }

@@ -66,6 +66,18 @@ impl Runner {
         }
     }
 
+    /// When the first row is due that waits in a batch's retry lane, unix milliseconds.
+    pub(super) async fn next_retry(&self) -> Option<i64> {
+        let Self::Batch(batch) = self else { return None };
+        match batch.next_retry_at().await {
+            Ok(due) => due.map(|due| due.timestamp_millis()),
+            Err(error) => {
+                tracing::error!(%error, "could not tell when rows are to be tried again; the next run takes them");
+                None
+            }
+        }
+    }
+
     pub(super) async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
         match self {
             // Boxed: their futures are large, and every task of a run would be moved about with room for them.

@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::backlog::{Backlogs, Late};
+use super::lane::{End, Lanes};
 use super::missed::Missed;
 use super::plan::{At, Due, Plan};
 use super::runner::Function;
@@ -23,6 +24,7 @@ pub(super) struct Scheduler {
     pub(super) names: HashMap<String, u32>,
     pub(super) plan: Plan,
     pub(super) backlogs: Backlogs,
+    pub(super) lanes: Lanes,
     pub(super) running: HashMap<RunId, Running>,
     /// Functions whose slots have somebody waiting.
     waiting: BTreeSet<u32>,
@@ -52,8 +54,8 @@ pub(super) struct Running {
 pub(super) struct Effects {
     /// To be recorded: fire times that never become runs, by the trigger's full name.
     pub(super) skipped: Vec<(String, SkippedSpan)>,
-    /// To be recorded as interrupted: claimed runs that were waiting, and never start.
-    pub(super) dropped: Vec<RunId>,
+    /// To be recorded as interrupted: claimed runs that were waiting, and never start; and why.
+    pub(super) dropped: Vec<(RunId, &'static str)>,
     /// To be told to end.
     pub(super) abort: Vec<RunId>,
     /// To be started. They waited, and the state is to be told.
@@ -83,6 +85,7 @@ impl Scheduler {
             names: HashMap::new(),
             plan: Plan::default(),
             backlogs: Backlogs::default(),
+            lanes: Lanes::default(),
             running: HashMap::new(),
             waiting: BTreeSet::new(),
             max_runs,
@@ -120,6 +123,7 @@ impl Scheduler {
         for at in self.backlogs.idle() {
             self.go_on(Some(at), effects);
         }
+        self.lanes_due(now, effects);
     }
 
     /// A request for each of `wanted`. So many others, which may take the room there is, are being claimed `before`;
@@ -175,16 +179,18 @@ impl Scheduler {
                 }
                 self.wait(pending(run));
             }
+            Claim::Skipped if wanted.is_of_lane() => self.lanes.put_off(wanted.at.function, request.now),
             Claim::Skipped | Claim::AlreadyClaimed => {
                 self.go_on(wanted.of_backlog.then_some(wanted.at), effects);
             }
         }
     }
 
-    /// A run has ended, and its end is on record.
-    pub(super) fn ended(&mut self, run: RunId, effects: &mut Effects) {
-        let Some(running) = self.running.remove(&run) else { return };
+    /// A run has ended, and its end is on record. `now` is in unix milliseconds.
+    pub(super) fn ended(&mut self, end: End, now: i64, effects: &mut Effects) {
+        let Some(running) = self.running.remove(&end.run) else { return };
         self.slots[running.function as usize].running -= 1;
+        self.lanes.ended(running.function, end, now);
         self.go_on(running.backlog_of, effects);
     }
 
@@ -221,7 +227,7 @@ impl Scheduler {
     }
 
     /// The next of a backlog whose fire has ended or will never run.
-    fn go_on(&mut self, backlog: Option<At>, effects: &mut Effects) {
+    pub(super) fn go_on(&mut self, backlog: Option<At>, effects: &mut Effects) {
         let Some(at) = backlog else { return };
         let mut skipped = Vec::new();
         effects.claim.extend(self.backlogs.next(at, &mut skipped));

@@ -27,9 +27,16 @@ impl Wanted {
     /// What was cut off had passed the overlap rule already, and nothing of it runs any more.
     pub(super) const fn overlap(&self, function: &Function) -> Overlap {
         match self.reason {
+            // Whatever runs takes the rows of the lane itself.
+            Reason::Retry if self.is_of_lane() => Overlap::Skip,
             Reason::Resume | Reason::Retry => Overlap::Allow,
             Reason::Timed | Reason::CatchUp | Reason::Manual => function.overlap,
         }
+    }
+
+    /// It delivers what waits in the retry lane, and is no later attempt of a run that was cut off.
+    pub(super) const fn is_of_lane(&self) -> bool {
+        matches!(self.reason, Reason::Retry) && self.attempt == 1
     }
 }
 

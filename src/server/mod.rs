@@ -1,12 +1,14 @@
 //! The HTTP API: what a running daemon can be asked and told, over a Unix socket beside its state.
 //!
-//! `socket` is the place, `wire` the shapes of what is said, `routes` the addresses, `fire` the one answer
-//! that comes in pieces, `reply` how errors look. It can fire, pause, resume, reload; it can never define
+//! `socket` is the place, `wire` and `ledger` the shapes of what is said, `routes` and `batches` the addresses, `fire` the
+//! one answer that comes in pieces, `reply` how errors look. It can fire, pause, resume, reload; it can never define
 //! what is run. `docs/api.md` is its reference, for people; the CLI's remote verbs are its first user.
 //! Knows the engine's handle, and nothing of what stands behind it; of the store it keeps the lock, for the
 //! socket's sake.
 
+mod batches;
 mod fire;
+pub mod ledger;
 mod reply;
 mod routes;
 pub mod socket;

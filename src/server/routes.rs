@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::reply::{Answer, Refusal};
 use super::wire::{self, Changed, ROOT, Reloaded, SERVER, Status, Triggers, Which};
-use super::{Api, fire};
+use super::{Api, batches, fire};
 use crate::engine::handle::Selection;
 
 /// Bytes of a request's body: room for a thousand full names.
@@ -28,7 +28,8 @@ pub(super) fn router(api: Api) -> Router {
         .route("/pause", post(pause))
         .route("/resume", post(resume))
         .route("/reload", post(reload))
-        .route("/fire", post(fire_now));
+        .route("/fire", post(fire_now))
+        .merge(batches::routes());
     Router::new()
         .nest(ROOT, v1)
         .fallback(unknown)
@@ -85,7 +86,7 @@ async fn wrong_method(uri: Uri) -> Refusal {
     )
 }
 
-type Body = Result<Bytes, BytesRejection>;
+pub(super) type Body = Result<Bytes, BytesRejection>;
 
 /// Which triggers a body means.
 fn selection(body: Body) -> Result<Selection, Refusal> {
@@ -97,7 +98,7 @@ fn selection(body: Body) -> Result<Selection, Refusal> {
 }
 
 /// Reads a body as JSON, whatever its `content-type` says.
-fn read<T: DeserializeOwned>(body: Body, expected: &str) -> Result<T, Refusal> {
+pub(super) fn read<T: DeserializeOwned>(body: Body, expected: &str) -> Result<T, Refusal> {
     let body = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => {
             Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is longer than {BODY_LIMIT} bytes"))
@@ -107,7 +108,7 @@ fn read<T: DeserializeOwned>(body: Body, expected: &str) -> Result<T, Refusal> {
     serde_json::from_slice(&body).map_err(|error| malformed(&error.to_string(), expected))
 }
 
-fn malformed(what: &str, expected: &str) -> Refusal {
+pub(super) fn malformed(what: &str, expected: &str) -> Refusal {
     Refusal::new(StatusCode::BAD_REQUEST, format!("the body should be {expected}; {what}"))
 }
 

@@ -54,6 +54,20 @@ pub struct Status {
     pub clock_behind: Option<DateTime<Utc>>,
     /// Folders that cannot be used as they are.
     pub problems: Vec<Problem>,
+    /// Functions that a run has paused.
+    #[serde(default)]
+    pub halted: Vec<Halted>,
+}
+
+/// A function that a run has paused.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Halted {
+    /// Its name.
+    pub function: String,
+    /// When.
+    pub since: DateTime<Utc>,
+    /// What the run said.
+    pub reason: String,
 }
 
 /// A run in flight.
@@ -121,6 +135,9 @@ pub struct Trigger {
     pub enabled: bool,
     /// Since when it is paused.
     pub paused_since: Option<DateTime<Utc>>,
+    /// Why, if it was a run that asked for it since the daemon was started.
+    #[serde(default)]
+    pub paused_because: Option<String>,
     /// When it fires next, if it does.
     pub next: Option<DateTime<Utc>>,
     /// Runs of its function in flight.
@@ -243,6 +260,7 @@ impl Status {
             claim_ms: status.claimed_in.map(|took| took.as_secs_f64() * 1000.0),
             clock_behind: status.clock_behind.map(millis),
             problems: status.problems.into_iter().map(Problem::from).collect(),
+            halted: status.halted.into_iter().map(Halted::from).collect(),
         }
     }
 }
@@ -268,6 +286,13 @@ impl From<FolderProblem> for Problem {
     }
 }
 
+impl From<handle::Halted> for Halted {
+    fn from(halted: handle::Halted) -> Self {
+        let handle::Halted { function, since, reason } = halted;
+        Self { function, since: millis(since), reason }
+    }
+}
+
 impl From<handle::TriggerStatus> for Trigger {
     fn from(trigger: handle::TriggerStatus) -> Self {
         Self {
@@ -278,6 +303,7 @@ impl From<handle::TriggerStatus> for Trigger {
             target: trigger.target.to_owned(),
             enabled: trigger.enabled,
             paused_since: trigger.paused_since.map(millis),
+            paused_because: trigger.paused_because,
             next: trigger.next.map(millis),
             running: trigger.running,
             waiting: trigger.waiting,

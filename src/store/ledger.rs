@@ -236,6 +236,24 @@ impl Store {
         }
     }
 
+    /// Opens a run that delivers what waits in the retry lane and nothing else: no fire and no sweep is touched. None: the
+    /// batch never ran.
+    pub async fn begin_lane_run(&self, batch: String) -> Result<Option<Scope>, StoreError> {
+        let epoch = self.epoch();
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::ledger_lane::begin(connection, epoch, &batch)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::scopes::begin_lane(session, &batch).await
+                    })
+                    .await
+            }
+        }
+    }
+
     /// Does one step of a run. Answers the positions in `step.reserve` that were refused because the
     /// ledger holds the key already.
     ///
@@ -259,12 +277,11 @@ impl Store {
     }
 
     /// Reserves rows of the retry lane that are due at `now` (unix milliseconds), the longest due
-    /// first, at most `limit`, for run `run` of `scope`.
+    /// first, at most `limit`, for run `run` of `scope`. With `counts` they are rows that its fire has taken.
     pub async fn take_due(
         &self,
         batch: String,
-        scope: ScopeId,
-        run: i64,
+        (scope, run, counts): (ScopeId, i64, bool),
         now: i64,
         limit: usize,
     ) -> Result<Vec<Due>, StoreError> {
@@ -273,14 +290,15 @@ impl Store {
             Backend::Sqlite(store) => {
                 store
                     .write(move |connection| {
-                        sqlite::ledger::take_due(connection, epoch, &batch, (scope, run), now, limit)
+                        sqlite::ledger::take_due(connection, epoch, &batch, (scope, run, counts), now, limit)
                     })
                     .await
             }
             Backend::Postgres(store) => {
                 store
                     .write(1, async move |session: &Session| {
-                        postgres::ledger::take_due(session, epoch, &batch, (scope, run), now, limit).await
+                        postgres::ledger::take_due(session, epoch, &batch, (scope, run, counts), now, limit)
+                            .await
                     })
                     .await
             }

@@ -58,25 +58,33 @@ pub enum RowState {
     Retrying,
 }
 
-/// Rows that an operator hands back for delivery.
+/// Rows of a batch that an operator means.
 #[derive(Clone, Debug)]
-pub struct Requeue {
+pub struct Selection {
     /// The batch's id.
     pub batch: String,
-    /// Rows in this state; the retrying ones are due at once.
+    /// Rows in this state.
     pub state: RowState,
     /// Only these keys, as JSON arrays; none: all.
     pub keys: Option<Vec<String>>,
-    /// They may have been delivered before.
-    pub doubtful: bool,
     /// Unix milliseconds.
     pub now: i64,
+}
+
+/// Rows that an operator hands back for delivery.
+#[derive(Clone, Debug)]
+pub struct Requeue {
+    /// Which; those that wait for another try already are due at once.
+    pub rows: Selection,
+    /// They may have been delivered before.
+    pub doubtful: bool,
 }
 
 impl Store {
     /// Puts rows into the retry lane, due now, with all their tries before them. Answers how many.
     ///
-    /// Only while no run of the batch is under way: what looks reserved is taken for held.
+    /// Rows that an earlier owner of the state left reserved are taken for held; what this one has reserved is in the
+    /// hands of a run, and left alone.
     pub async fn requeue(&self, requeue: Requeue) -> Result<u64, StoreError> {
         let epoch = self.epoch();
         match &self.0 {
@@ -86,7 +94,27 @@ impl Store {
             Backend::Postgres(store) => {
                 store
                     .write(1, async move |session: &Session| {
-                        postgres::ledger_rows::requeue(session, &requeue).await
+                        postgres::ledger_rows::requeue(session, epoch, &requeue).await
+                    })
+                    .await
+            }
+        }
+    }
+
+    /// Rows are never to be delivered. With `mark` they are to be marked as failed, as any row that is recorded so; else
+    /// they stay as failed. Answers how many. Which rows are left alone: see [`Store::requeue`].
+    pub async fn discard(&self, rows: Selection, mark: bool) -> Result<u64, StoreError> {
+        let epoch = self.epoch();
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                let discard =
+                    move |connection: &_| sqlite::ledger_rows::discard(connection, epoch, &rows, mark);
+                store.write(discard).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::ledger_rows::discard(session, epoch, &rows, mark).await
                     })
                     .await
             }
@@ -112,11 +140,33 @@ impl Reader {
         state: Option<RowState>,
         limit: u32,
     ) -> Result<Vec<LedgerRow>, StoreError> {
+        let mut rows = Vec::new();
+        self.each_batch_row(batch, state, limit, |row| {
+            rows.push(row);
+            true
+        })?;
+        Ok(rows)
+    }
+
+    /// The same, one after the other, until `each` says false.
+    pub fn each_batch_row(
+        &self,
+        batch: &str,
+        state: Option<RowState>,
+        limit: u32,
+        mut each: impl FnMut(LedgerRow) -> bool,
+    ) -> Result<(), StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::ledger_rows::rows(reader.connection(), batch, state, limit),
-            Source::Postgres(reader) => reader.read(async |session: &Session| {
-                postgres::ledger_rows::rows(session, batch, state, limit).await
-            }),
+            Source::Sqlite(reader) => {
+                sqlite::ledger_rows::rows(reader.connection(), batch, state, limit, each)
+            }
+            Source::Postgres(reader) => {
+                let rows = reader.read(async |session: &Session| {
+                    postgres::ledger_rows::rows(session, batch, state, limit).await
+                })?;
+                let _ = rows.into_iter().all(&mut each);
+                Ok(())
+            }
         }
     }
 }

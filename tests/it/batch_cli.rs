@@ -96,8 +96,71 @@ fn what_cannot_be_done_is_said() {
     batch(&["resend", "mailing"]).expect_code(2);
     batch(&["release", "mailing", "--all", "--failed"]).expect_code(1);
 
+    batch(&["try", "mailing", "--to", "nobody"]).expect_code(2);
     let daemon = project.serve("config.json");
-    let ran = batch(&["release", "mailing", "--all"]).expect_code(1);
-    assert!(ran.stderr.contains("in use by another gulou process"), "{}", ran.stderr);
+    let ran = batch(&["release", "malling", "--all"]).expect_code(1);
+    assert!(ran.stderr.contains("there is no batch `malling`; did you mean `mailing`?"), "{}", ran.stderr);
+    let ran = batch(&["release", "mailing", "--all", "--failed"]).expect_code(1);
+    assert!(ran.stderr.contains("only held rows are released"), "{}", ran.stderr);
     daemon.stop();
+}
+
+#[test]
+fn rows_are_exported_for_spreadsheets_and_programs() {
+    let server = SmtpServer::start(Manners::new(|_, heard| match heard {
+        Heard::Rcpt("p2@ex.test") => Say::This("550 5.1.1 =cmd|' /C calc'!A0, \"no\""),
+        _ => Say::Usual,
+    }));
+    let mailing = Mailing::to(&format!("smtp://127.0.0.1:{}", server.port()), 3, &json!({}));
+    let project = mailing.project();
+    let export = |args: &[&str]| project.gulou(&[&["batch", "export", "mailing"], args].concat());
+    assert_eq!(export(&["--format", "jsonl"]).expect_code(0).stdout, "", "it never ran");
+    fire(project);
+    let daemon = project.serve("config.json");
+    let csv = export(&[]).expect_code(0).stdout;
+    let lines: Vec<&str> = csv.split("\r\n").collect();
+    assert_eq!(lines[0], "\u{feff}key,state,reservation,attempts,since,fire_time,detail");
+    assert!(lines[1].starts_with("2,failed,"), "{csv}");
+    assert!(lines[1].contains("\"\"no\"\""), "{csv}");
+    assert_eq!(lines.len(), 3, "{csv}");
+    let file = project.path("failed.jsonl");
+    let said = export(&["--failed", "--format", "jsonl", "-o", file.to_str().unwrap()]).expect_code(0);
+    assert!(said.stderr.starts_with("1 rows in "), "{}", said.stderr);
+    let row: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!((&row["key"], &row["state"]), (&json!([2]), &json!("failed")));
+    assert_eq!(export(&["--held", "--format", "jsonl"]).expect_code(0).stdout, "");
+    daemon.stop();
+}
+
+#[test]
+fn a_mail_can_be_tried_on_somebody_else() {
+    let server = SmtpServer::start(Manners::kind());
+    let mailing = Mailing::to(&format!("smtp://127.0.0.1:{}", server.port()), 3, &json!({}));
+    let project = mailing.project();
+    let trial = |args: &[&str]| {
+        project.gulou(&[&["batch", "try", "mailing", "--to", "试 <me@ex.test>"], args].concat())
+    };
+    let ran = trial(&[]).expect_code(0);
+    assert!(
+        ran.stdout.starts_with("sent the mail of row 1 to 试 <me@ex.test>, which is for p1@ex.test"),
+        "{}",
+        ran.stdout
+    );
+    let said: Value = serde_json::from_str(&trial(&["--key", "3", "--json"]).expect_code(0).stdout).unwrap();
+    assert_eq!(
+        (&said["sent"], &said["key"], &said["instead_of"]),
+        (&json!(true), &json!([3]), &json!("p3@ex.test"))
+    );
+    let ran = trial(&["--key", "99"]).expect_code(1);
+    assert!(ran.stderr.contains("row 99 is not there"), "{}", ran.stderr);
+    let seen = server.seen();
+    assert_eq!(seen.recipients().into_iter().collect::<Vec<_>>(), [("me@ex.test", 2)], "nobody else");
+    let mail = mail_parser::MessageParser::default().parse(&seen.mails[0].body).unwrap();
+    assert_eq!(mail.subject(), Some("收件人1，您好"));
+    assert_eq!(mail.to().unwrap().first().unwrap().address(), Some("me@ex.test"));
+    assert_eq!(mailing.open_rows(), 3, "nothing is marked");
+    assert!(!project.path("state.db").exists(), "nor reserved");
+    assert_eq!(fire(project)["sent"], 3);
+    let ran = trial(&[]).expect_code(1);
+    assert!(ran.stderr.contains("no deliverable row"), "{}", ran.stderr);
 }

@@ -172,11 +172,7 @@ fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
         let errors = found(&check(&project, 3), "errors");
         assert!(errors.len() == 1 && errors[0].contains(word), "{errors:#?}");
     }
-    refused(
-        "/target/batch/pause_on_errors",
-        json!("1%"),
-        "`pause_on_errors` is not supported by this version",
-    );
+    refused("/target/batch/retry", json!({}), "`retry` is not supported by this version");
     refused("/target/batch/action", json!({ "http": {} }), "`http` is not supported by this version");
     for (url, word) in [
         ("smtps://mail.example.com", "`smtps://` (TLS) is not supported by this version"),

@@ -32,6 +32,8 @@ mod own_servers;
 mod readme;
 mod scenario_crash;
 mod scenario_drain;
+mod scenario_halt;
+mod scenario_lane;
 mod scenario_nonsense;
 mod scenario_ordeal;
 mod scenario_reload;

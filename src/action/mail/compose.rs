@@ -26,6 +26,8 @@ pub struct MailAction {
     templates: Templates,
     from: Arc<Address>,
     transport: Arc<Transport>,
+    /// Where every mail goes instead.
+    diverted: Option<Address>,
 }
 
 impl MailAction {
@@ -47,7 +49,19 @@ impl MailAction {
         sources.extend(settings.html.as_ref().map(|source| (HTML, Place::Html, source.clone())));
         let url = settings.list_unsubscribe.as_ref();
         sources.extend(url.map(|text| inline(LIST_UNSUBSCRIBE, Place::Url, text)));
-        Ok(Self { templates: Templates::compile(sources)?, from: Arc::new(from), transport })
+        Ok(Self { templates: Templates::compile(sources)?, from: Arc::new(from), transport, diverted: None })
+    }
+
+    /// The same, with every mail going to `to` and to nobody else. The recipient it had is rendered all the same: a row
+    /// that could not be sent cannot be tried either.
+    #[must_use]
+    pub fn diverted(self, to: Address) -> Self {
+        Self { diverted: Some(to), ..self }
+    }
+
+    /// Who the mail for one row would go to if it were not diverted.
+    pub fn recipient(&self, delivery: &Delivery<'_>) -> Result<String, RenderError> {
+        self.templates.render(TO, &Context::row(delivery.row, delivery.fire_time, delivery.now))
     }
 
     /// The columns that the templates use, sorted: what a row must have. In a digest's templates
@@ -87,9 +101,10 @@ impl MailAction {
     ) -> Result<RenderedMail, RenderError> {
         let required = |name| self.templates.render(name, context);
         let optional = |name| self.templates.render_if_any(name, context);
+        let to = address("To", &required(TO)?)?;
         let parts = Parts {
             from: self.from.clone(),
-            to: address("To", &required(TO)?)?,
+            to: self.diverted.clone().unwrap_or(to),
             reply_to: optional(REPLY_TO)?.map(|text| address("Reply-To", &text)).transpose()?,
             subject: required(SUBJECT)?,
             text: optional(TEXT)?,

@@ -6,9 +6,10 @@ use std::time::Duration;
 use chrono::DateTime;
 
 use super::{
-    DbError, Deliver, Due, EntryKey, Event, Flow, Heading, Lane, Page, Position, Row, STALE, Settled,
+    DbError, Deliver, Due, EntryKey, Event, Flow, Heading, Lane, Page, Place, Position, Row, STALE, Settled,
     StoreError, Sweep, Ticket, lane_heading,
 };
+use crate::batch::job::is_lane_run;
 use crate::batch::key::{Key, Part};
 use crate::batch::source::{Keyed, Moment, Span};
 use crate::store::ledger::Verdict;
@@ -72,6 +73,11 @@ impl Intake {
             quota: quarter(page),
             lane_open: true,
         }
+    }
+
+    /// For a run that takes what is due of the retry lane and reads no page.
+    pub(super) fn of_lane(page: usize) -> Self {
+        Self { read_out: true, ..Self::new(&Sweep::default(), None, page) }
     }
 
     /// Nothing more will be taken.
@@ -295,8 +301,8 @@ impl<A: Deliver> Flow<'_, A> {
         }
         self.in_ledger = asked;
         let (ledger, now) = (self.job.ledger.clone(), self.job.clock.now());
-        let (scope, run) = (self.scope.id, self.scope.run);
-        self.workers.spawn(async move { Event::Lane(asked, ledger.take_due(scope, run, now, asked).await) });
+        let run = (self.scope.id, self.scope.run, !is_lane_run(self.fire));
+        self.workers.spawn(async move { Event::Lane(asked, ledger.take_due(run, now, asked).await) });
         true
     }
 
@@ -334,16 +340,17 @@ impl<A: Deliver> Flow<'_, A> {
                 read_at: Duration::ZERO,
             });
         }
-        self.look_up(tickets);
+        self.look_up(tickets, Place::Back);
     }
 
     /// What is ready has waited too long, and is read again.
     pub(super) fn read_ready_again(&mut self) {
-        let tickets = std::mem::take(&mut self.ready).into();
-        self.look_up(tickets);
+        let tickets: Vec<Ticket> = std::mem::take(&mut self.ready).into();
+        self.in_second_look = tickets.len();
+        self.look_up(tickets, Place::Front);
     }
 
-    fn look_up(&mut self, tickets: Vec<Ticket>) {
+    fn look_up(&mut self, tickets: Vec<Ticket>, place: Place) {
         if tickets.is_empty() {
             return;
         }
@@ -358,25 +365,34 @@ impl<A: Deliver> Flow<'_, A> {
                 let moment = Moment { fire_time: group[0].fire_time, ..moment };
                 match source.again(keys, moment).await {
                     Ok(found) => rows.extend(found),
-                    Err(error) => return Event::Again(read_at, tickets, Err(error)),
+                    Err(error) => return Event::Again(read_at, place, tickets, Err(error)),
                 }
             }
-            Event::Again(read_at, tickets, Ok(rows))
+            Event::Again(read_at, place, tickets, Ok(rows))
         });
     }
 
     pub(super) fn read_again(
         &mut self,
         read_at: Duration,
+        place: Place,
         tickets: Vec<Ticket>,
         rows: Result<Vec<Option<Row>>, DbError>,
     ) {
         self.in_look_up -= tickets.len();
+        let reserved_since = match place {
+            Place::Front => {
+                self.in_second_look = 0;
+                std::mem::take(&mut self.ready)
+            }
+            Place::Back => VecDeque::new(),
+        };
         let rows = match rows {
             Ok(rows) => rows,
             Err(error) => {
                 self.fail(format!("the source could not be read: {error}"));
                 self.ready.extend(tickets);
+                self.ready.extend(reserved_since);
                 return;
             }
         };
@@ -390,5 +406,6 @@ impl<A: Deliver> Flow<'_, A> {
                 self.settled.push(Settled { record, heading: Some(Heading::Vanished), mark: None });
             }
         }
+        self.ready.extend(reserved_since);
     }
 }

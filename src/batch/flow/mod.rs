@@ -23,7 +23,8 @@ use self::intake::Intake;
 use self::settle::{Lingering, PendingMark, PendingStep, Settled};
 use super::account::{Account, Heading};
 use super::deliver::Deliver;
-use super::job::Job;
+use super::errors::Errors;
+use super::job::{Job, is_lane_run};
 use super::pace::Pacer;
 use super::source::{Marked, Moment, Page};
 use super::ticket::{Lane, Position, Ticket, lane_heading, put_back};
@@ -49,8 +50,19 @@ enum Stop {
     Abort,
     /// The time that the settings allow is over.
     TimeLimit,
-    /// Going on would do harm, or is impossible; one line.
+    /// Going on is impossible; one line.
     Failed(String),
+    /// Going on would do harm, and so would the next run; one line.
+    Harm(String),
+}
+
+/// Where rows that were looked up stand among those that are ready.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    /// They were ready before: whatever is ready by now was reserved after them.
+    Front,
+    /// They are of the retry lane.
+    Back,
 }
 
 /// What a worker reports.
@@ -58,7 +70,7 @@ enum Event {
     /// A page was read, at this monotonic time, and the rows were counted if that was asked for.
     Page(Duration, Result<(Page, Option<u64>), DbError>),
     /// Rows were looked up again, at this monotonic time.
-    Again(Duration, Vec<Ticket>, Result<Vec<Option<Row>>, DbError>),
+    Again(Duration, Place, Vec<Ticket>, Result<Vec<Option<Row>>, DbError>),
     /// Rows of the retry lane were reserved; that many were asked for.
     Lane(usize, Result<Vec<Due>, StoreError>),
     /// A step of the ledger is durable.
@@ -81,6 +93,7 @@ pub(super) struct Flow<'a, A: Deliver> {
     fire: &'a Fire,
     context: &'a RunContext,
     pacer: &'a mut Pacer,
+    errors: &'a mut Errors,
     scope: Scope,
     began: Duration,
     reported: Duration,
@@ -112,6 +125,8 @@ pub(super) struct Flow<'a, A: Deliver> {
     in_ledger: usize,
     /// Reserved rows that are looked up again.
     in_look_up: usize,
+    /// Those of them that were ready: nothing may start before them, since deliveries start in key order.
+    in_second_look: usize,
     marking: bool,
     /// Marks do not work; those to come are left to a later run.
     unmarkable: bool,
@@ -122,7 +137,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
         job: &'a Job<A>,
         fire: &'a Fire,
         context: &'a RunContext,
-        pacer: &'a mut Pacer,
+        (pacer, errors): (&'a mut Pacer, &'a mut Errors),
         scope: Scope,
     ) -> Self {
         let began = job.clock.monotonic();
@@ -133,7 +148,11 @@ impl<'a, A: Deliver> Flow<'a, A> {
                 Some(rows.saturating_sub(scope.taken))
             }
         };
-        let intake = Intake::new(&scope.sweep, budget, job.page());
+        let intake = if is_lane_run(fire) {
+            Intake::of_lane(job.page())
+        } else {
+            Intake::new(&scope.sweep, budget, job.page())
+        };
         Self {
             started: intake.taken.clone(),
             account: Account { remaining: scope.sweep.remaining, ..Account::default() },
@@ -142,6 +161,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             fire,
             context,
             pacer,
+            errors,
             scope,
             began,
             reported: began,
@@ -159,6 +179,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             stepping: false,
             in_ledger: 0,
             in_look_up: 0,
+            in_second_look: 0,
             marking: false,
             unmarkable: false,
         }
@@ -174,7 +195,8 @@ impl<'a, A: Deliver> Flow<'a, A> {
             self.next(wait).await;
             self.report();
         }
-        if self.broken.is_none() {
+        // The fire and the sweep of its scope are not a lane run's own.
+        if self.broken.is_none() && !is_lane_run(self.fire) {
             self.close().await;
         }
         self.end()
@@ -230,7 +252,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
     fn take_in(&mut self, event: Event) {
         match event {
             Event::Page(read_at, page) => self.page_read(read_at, page),
-            Event::Again(read_at, tickets, rows) => self.read_again(read_at, tickets, rows),
+            Event::Again(read_at, place, tickets, rows) => self.read_again(read_at, place, tickets, rows),
             Event::Lane(asked, due) => self.lane_taken(asked, due),
             Event::Step(step, refused) => self.stepped(step, refused),
             Event::Mark(rows, marked) => self.marked(rows, marked),
@@ -277,7 +299,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
         let fire = match &self.stop {
             None | Some(Stop::TimeLimit) => FireState::Done,
             Some(Stop::Drain | Stop::Abort) => FireState::Stopped,
-            Some(Stop::Failed(_)) => FireState::Failed,
+            Some(Stop::Failed(_) | Stop::Harm(_)) => FireState::Failed,
         };
         if self.intake.is_exhausted() {
             self.account.remaining = Some(0);
@@ -305,10 +327,11 @@ impl<'a, A: Deliver> Flow<'a, A> {
         }
         self.account.pages = self.intake.pages();
         let clean = self.broken.is_none() && self.to_mark.is_empty() && self.account.stuck == 0;
+        let pause = matches!(self.stop, Some(Stop::Harm(_)));
         let (status, note) = match (self.broken, self.stop, self.account.imbalance()) {
-            (Some(reason), _, _) | (None, _, Some(reason)) | (None, Some(Stop::Failed(reason)), None) => {
-                (Status::Failed, Some(reason))
-            }
+            (Some(reason), _, _)
+            | (None, _, Some(reason))
+            | (None, Some(Stop::Failed(reason) | Stop::Harm(reason)), None) => (Status::Failed, Some(reason)),
             (None, Some(Stop::Drain), None) => {
                 (Status::Interrupted, Some("stopped, to go on later".to_owned()))
             }
@@ -321,7 +344,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
         let message = self.account.message(note.as_deref(), took);
         let idle = status == Status::Succeeded && self.account.selected == 0;
         let result = Some(self.account.to_json(took));
-        Ended { outcome: Outcome { status, message: Some(message), result, idle }, clean }
+        Ended { outcome: Outcome { status, message: Some(message), result, idle, pause }, clean }
     }
 
     /// When the time is over that the settings allow, monotonic.
@@ -346,7 +369,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
     }
 
     fn fail(&mut self, reason: String) {
-        if !matches!(self.stop, Some(Stop::Failed(_))) {
+        if !matches!(self.stop, Some(Stop::Failed(_) | Stop::Harm(_))) {
             self.stop = Some(Stop::Failed(reason));
         }
     }

@@ -53,10 +53,8 @@ pub(super) struct PendingStep {
 impl<A: Deliver> Flow<'_, A> {
     /// A delivery has ended.
     pub(super) fn delivered(&mut self, ticket: &Arc<Ticket>, outcome: Outcome) {
-        if let Outcome::Halt { reason } = &outcome
-            && self.stop.is_none()
-        {
-            self.stop = Some(Stop::Failed(format!("stopped, nothing more would be delivered: {reason}")));
+        if let Outcome::Halt { reason } = &outcome {
+            self.harm(format!("stopped, nothing more would be delivered: {reason}"));
         }
         let (verdict, heading) = self.job.rules.settle(ticket, outcome, self.job.clock.now());
         let failure = match &verdict {
@@ -64,12 +62,37 @@ impl<A: Deliver> Flow<'_, A> {
             Verdict::Failed { reason } => Some(Some(reason.clone())),
             _ => None,
         };
+        self.count_errors(&verdict, heading);
         let mark = failure.map(|failure| PendingMark {
             entry: ticket.entry.clone(),
             row: ToMark { key: ticket.key.clone(), failure },
             from_lane: matches!(ticket.lane, Lane::Retry { .. }),
         });
         self.settled.push(Settled { record: ticket.record(verdict), heading: Some(heading), mark });
+    }
+
+    /// Stops the run if too many of the last rows failed.
+    fn count_errors(&mut self, verdict: &Verdict, heading: Heading) {
+        let Some(limit) = self.job.settings.pause_on_errors else { return };
+        let reason = match (heading, verdict) {
+            (Heading::Failed, Verdict::Failed { reason } | Verdict::Kept { reason }) => Some(reason),
+            (Heading::Sent, _) => None,
+            _ => return,
+        };
+        let Some(failed) = self.errors.enter(reason.is_some(), limit) else { return };
+        let (percent, rows) = (limit.percent, limit.of_last);
+        let last = reason.map(String::as_str).unwrap_or_default();
+        self.harm(format!(
+            "stopped: {failed} of the last {rows} rows failed, {percent} % are too many; the last one: {last}"
+        ));
+    }
+
+    /// Stops the run, and those to come, unless it stops already.
+    fn harm(&mut self, reason: String) {
+        if self.stop.is_none() {
+            let pauses = self.job.settings.pause_on_errors.is_some();
+            self.stop = Some(if pauses { Stop::Harm(reason) } else { Stop::Failed(reason) });
+        }
     }
 
     /// Rows that are reserved, or about to be, and not recorded.

@@ -59,15 +59,15 @@ async fn a_mail_that_did_not_go_out_is_sent_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_retry_of_the_fire_sends_it_once() {
+async fn a_resumption_of_the_fire_sends_it_once() {
     let mut world = world(2);
     let daemon = world.start().await;
     let due = world.next_fire();
     world.post.answers(|_| retry());
     assert_eq!(account(&daemon.run(&due).await), "retrying 2");
     world.post.answers(|_| sent());
-    assert_eq!(account(&daemon.run(&fire(due.fire_time, Reason::Retry)).await), "sent 2");
-    assert_eq!(account(&daemon.run(&fire(due.fire_time, Reason::Retry)).await), "");
+    assert_eq!(account(&daemon.run(&fire(due.fire_time, Reason::Resume)).await), "sent 2");
+    assert_eq!(account(&daemon.run(&fire(due.fire_time, Reason::Resume)).await), "");
     assert_eq!(world.post.taken().len(), 1);
 }
 

@@ -4,6 +4,7 @@ mod balance;
 mod crash;
 mod digest;
 mod fuse;
+mod lane;
 mod outcomes;
 mod preview;
 mod source_conformance;

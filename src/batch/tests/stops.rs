@@ -9,11 +9,11 @@ use serde_json::json;
 use tokio::sync::Notify;
 
 use super::world::{
-    Answer, World, account, context, counts, fire, halt, sent, start_of_time, wait_until_reserved,
+    Answer, World, account, context, counts, failed, fire, halt, sent, start_of_time, wait_until_reserved,
 };
 use crate::clock::Clock;
 use crate::run::{Reason, Status};
-use crate::settings::{MarkValue, Pages, Rate, Relation};
+use crate::settings::{ErrorLimit, MarkValue, Pages, Rate, Relation};
 
 #[tokio::test]
 async fn a_mark_that_does_not_change_the_condition_stops_the_batch() {
@@ -46,6 +46,7 @@ async fn a_refused_sender_stops_the_batch_at_once_and_costs_no_row() {
     let outcome = world.run().await;
     assert_eq!(outcome.status, Status::Failed);
     assert!(outcome.message.as_ref().unwrap().contains("530 log in first"), "{outcome:?}");
+    assert!(outcome.pause, "the next run would fare alike");
     let delivered = world.post.taken().len();
     assert!(delivered < 12, "{delivered}");
     world.post.answers(|_| sent());
@@ -206,4 +207,85 @@ async fn a_resumption_of_a_fire_that_is_over_does_nothing() {
     assert_eq!(account(&daemon.run(&fire(due, Reason::Resume)).await), "");
     // Somebody who asks for it gets it, in the same second too.
     assert_eq!(account(&daemon.run(&fire(due, Reason::Manual)).await), "sent 5");
+}
+
+/// Every second row fails, from the fifth on.
+fn every_second(email: &str) -> Answer {
+    let id: u32 = email.trim_end_matches("@x").parse().unwrap();
+    if id > 4 && id.is_multiple_of(2) { failed() } else { sent() }
+}
+
+#[tokio::test]
+async fn a_batch_of_which_too_many_rows_fail_stops() {
+    for mark in [true, false] {
+        let mut world = World::new(60);
+        world.settings.pages = Pages::All;
+        world.settings.concurrency = 1;
+        if !mark {
+            world.settings.mark = None;
+        }
+        world.settings.pause_on_errors = Some(ErrorLimit { percent: 50, of_last: 10 });
+        world.post.answers(every_second);
+        let outcome = world.run().await;
+        assert_eq!((outcome.status, outcome.pause), (Status::Failed, true));
+        let message = outcome.message.as_ref().unwrap();
+        let expected = "stopped: 5 of the last 10 rows failed, 50 % are too many; the last one: 550 no such user; 9 sent, 5 failed";
+        assert!(message.starts_with(expected), "{message}");
+        assert_eq!(
+            account(&outcome),
+            "sent 9, failed 5",
+            "nothing but what was under way came after the fourteenth row"
+        );
+        assert_eq!(world.states(), vec!["kept"; 5]);
+        if mark {
+            // Mended: the rest goes out, and what failed stays failed.
+            world.post.answers(|_| sent());
+            assert_eq!(account(&world.run().await), "sent 46");
+            assert!(world.post.counts().values().all(|count| *count == 1));
+        }
+    }
+}
+
+#[tokio::test]
+async fn outcomes_count_over_runs() {
+    let mut world = World::new(40);
+    world.settings.source.page = 4;
+    world.settings.pause_on_errors = Some(ErrorLimit { percent: 100, of_last: 10 });
+    world.post.answers(|_| failed());
+    let daemon = world.start().await;
+    let mut failures = 0;
+    for run in 1..=3 {
+        let outcome = daemon.run(&world.next_fire()).await;
+        failures += counts(&outcome)[0].1;
+        assert_eq!(outcome.pause, run == 3, "{outcome:?}");
+    }
+    assert!((10..=12).contains(&failures), "{failures}");
+}
+
+#[tokio::test]
+async fn a_batch_may_go_on_whatever_fails() {
+    let mut world = World::new(300);
+    world.settings.pages = Pages::All;
+    world.settings.pause_on_errors = None;
+    world.post.answers(|_| failed());
+    let outcome = world.run().await;
+    assert_eq!((outcome.status, account(&outcome).as_str()), (Status::Succeeded, "failed 300"));
+    world.add(301, 301);
+    world.post.answers(|_| halt());
+    let outcome = world.run().await;
+    assert_eq!((outcome.status, outcome.pause), (Status::Failed, false), "it stops, and is not paused");
+}
+
+/// With `overlap: allow` runs wait in the batch for each other.
+#[tokio::test]
+async fn who_waited_behind_a_run_that_stopped_does_not_begin() {
+    let mut world = World::new(20);
+    world.post.answers(|_| halt());
+    let daemon = world.start().await;
+    let (first, second) = (world.next_fire(), world.next_fire());
+    let (first, second) = tokio::join!(daemon.run(&first), daemon.run(&second));
+    assert_eq!((first.status, first.pause), (Status::Failed, true));
+    assert_eq!((second.status, second.result), (Status::Interrupted, None));
+    world.post.answers(|_| sent());
+    assert_eq!(account(&daemon.run(&world.next_fire()).await), "sent 10", "once it goes on");
 }

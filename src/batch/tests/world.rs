@@ -21,8 +21,8 @@ use crate::clock::Clock;
 use crate::db::{Access, Database};
 use crate::run::{self, Fire, Output, Reason, Row, RunContext, Scalar};
 use crate::settings::{
-    ActionSettings, BatchSettings, DatabaseSettings, MailSettings, MarkSettings, MarkValue, OnUncertain,
-    Pages, Relation, SourceSettings, SqliteSettings,
+    ActionSettings, BatchSettings, DatabaseSettings, ErrorLimit, MailSettings, MarkSettings, MarkValue,
+    OnUncertain, Pages, Relation, SourceSettings, SqliteSettings,
 };
 use crate::store::{Store, StoreError};
 
@@ -358,6 +358,7 @@ fn settings() -> BatchSettings {
         rate: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
+        pause_on_errors: Some(ErrorLimit { percent: 50, of_last: 200 }),
     }
 }
 

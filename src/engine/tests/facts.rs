@@ -35,10 +35,23 @@ pub(super) enum Fact {
     Aborted { run: RunId },
     /// A run ended.
     Ended { run: RunId },
+    /// Of the retry lane of a function.
+    Lane(LaneFact),
     /// The loop has heard of all ends, and done what follows from them.
     Rest,
     /// Nothing is left to be done until the next wake-up, order or end.
     Quiet { now: i64 },
+}
+
+/// What concerns a retry lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LaneFact {
+    /// The loop hears of the end of a run of the function.
+    Tried { now: i64, function: FunctionId, succeeded: bool },
+    /// The first row is due then.
+    Is { function: FunctionId, due: Option<i64> },
+    /// Somebody asks for the rows.
+    Asked { function: FunctionId },
 }
 
 /// A function with its number and those of its triggers.

@@ -2,6 +2,7 @@
 
 mod clock;
 mod facts;
+mod lane;
 mod memory;
 mod memory_conformance;
 mod plan;

@@ -3,14 +3,17 @@
 //! What the engine does around the scheduler (`carry_out`, `orders`, `recovery`) is mirrored here, in the same order and
 //! without `await`. A process can die at each step that the state would have to take.
 
+mod batches;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::facts::{Enlisted, Fact, Held};
+use super::facts::{Enlisted, Fact, Held, LaneFact};
 use super::memory::{Entry, MemoryStore};
 use crate::engine::handle::Selection;
+use crate::engine::lane::{End, Learned};
 use crate::engine::plan::{At, State};
 use crate::engine::recovery::LeftOpen;
 use crate::engine::runner::Function;
@@ -18,7 +21,7 @@ use crate::engine::scheduler::{Effects, Scheduler};
 use crate::engine::wanted::Wanted;
 use crate::run::{Reason, Status};
 use crate::store::runs::{Claim, RunId, SkipReason, SkippedSpan};
-use crate::store::triggers::{Enrolled, Enrolment, Others, TriggerId};
+use crate::store::triggers::{Enrolled, Enrolment, FunctionId, Others, TriggerId};
 
 /// Claims that share a commit, as in `carry_out`.
 const CLAIMS: usize = 512;
@@ -33,6 +36,8 @@ pub(super) struct World {
     /// Unix milliseconds.
     pub(super) wall: i64,
     pub(super) store: MemoryStore,
+    /// What the ledgers hold: when the first row of a function's retry lane is due, unix milliseconds.
+    pub(super) lanes: BTreeMap<FunctionId, i64>,
     /// What the function folders say.
     pub(super) folders: BTreeMap<String, Arc<Function>>,
     pub(super) max_runs: usize,
@@ -46,6 +51,7 @@ pub(super) struct World {
     pub(super) begun: Vec<RunId>,
     pub(super) aborted: Vec<RunId>,
     requests: u128,
+    looks: u64,
 }
 
 #[derive(Debug)]
@@ -54,7 +60,7 @@ pub(super) struct Process {
     /// What runs.
     pub(super) in_flight: BTreeSet<RunId>,
     /// Ends that are on record, and of which the loop has not heard.
-    pub(super) reports: Vec<RunId>,
+    pub(super) reports: Vec<End>,
 }
 
 impl World {
@@ -62,6 +68,7 @@ impl World {
         Self {
             wall,
             store: MemoryStore::default(),
+            lanes: BTreeMap::new(),
             folders: BTreeMap::new(),
             max_runs,
             process: None,
@@ -71,6 +78,7 @@ impl World {
             begun: Vec::new(),
             aborted: Vec::new(),
             requests: 0,
+            looks: 0,
         }
     }
 
@@ -84,7 +92,7 @@ impl World {
 
     /// When the process wants to be woken, unix milliseconds.
     pub(super) fn next_wake(&self) -> Option<i64> {
-        self.process.as_ref().and_then(|process| process.scheduler.plan.next()).map(|(due, _)| due)
+        self.process.as_ref().and_then(|process| process.scheduler.next_wake())
     }
 
     /// Asks the state to take a step.
@@ -133,6 +141,7 @@ impl World {
         for (function, enrolled) in functions.into_iter().zip(&enrolled) {
             let now = self.wall;
             self.scheduler().put(function, enrolled, now, &mut Effects::default());
+            self.lane_learned(enrolled.function);
         }
         self.settle_open_runs()?;
         self.look(SkipReason::Down)
@@ -182,7 +191,7 @@ impl World {
                 }
                 self.stepped();
             }
-            for run in dropped {
+            for (run, _) in dropped {
                 self.step()?;
                 self.store.finish(run, Status::Interrupted, false, self.wall);
                 self.stepped();
@@ -246,18 +255,30 @@ impl World {
 
     /// A run has ended, and its end is on record; the loop hears of it with [`World::hear`].
     pub(super) fn end(&mut self, run: RunId, status: Status, idle: bool) {
+        let function = self.store.run(run).map(|run| run.function);
         self.store.finish(run, status, idle, self.wall);
         self.stepped();
-        self.process().reports.push(run);
+        let succeeded = status == Status::Succeeded;
+        let lane = function.map(|function| {
+            self.looks += 1;
+            Learned { order: self.looks, due: self.lanes.get(&function).copied() }
+        });
+        self.process().reports.push(End { run, succeeded, lane });
     }
 
     /// `Engine::runs_ended`.
     pub(super) fn hear(&mut self) -> Result<(), Killed> {
         let mut effects = Effects::default();
-        let process = self.process();
-        for run in process.reports.drain(..) {
-            process.in_flight.remove(&run);
-            process.scheduler.ended(run, &mut effects);
+        let now = self.wall;
+        let process = self.process.as_mut().expect("a process runs");
+        for end in process.reports.drain(..) {
+            process.in_flight.remove(&end.run);
+            if let Some(running) = process.scheduler.running.get(&end.run) {
+                let function = process.scheduler.slots[running.function as usize].id;
+                let succeeded = end.succeeded;
+                self.facts.push(Fact::Lane(LaneFact::Tried { now, function, succeeded }));
+            }
+            process.scheduler.ended(end, now, &mut effects);
         }
         process.scheduler.start_waiting(&mut effects);
         self.carry_out(effects)
@@ -328,6 +349,7 @@ impl World {
             let moved = self.scheduler().put(function, enrolled, now, &mut effects);
             anew.extend(moved.anew);
             left.extend(moved.left);
+            self.lane_learned(enrolled.function);
         }
         for name in removed {
             left.extend(self.scheduler().remove(name, now, &mut effects).left);

@@ -57,7 +57,7 @@ const TAKE_DUE: &str = "
       SET state = 'reserved', epoch = $4, at = $2, due = NULL,
           run = CASE WHEN entry.scope = $5 THEN $6::bigint ELSE 0 END
       FROM due WHERE entry.scope = due.scope AND entry.key = due.key),
-    counted AS (UPDATE ledger_scope SET taken = taken + (SELECT count(*) FROM due) WHERE id = $5)
+    counted AS (UPDATE ledger_scope SET taken = taken + (SELECT count(*) FROM due) WHERE id = $5 AND $7)
     SELECT scope, key, fire_time, reservation, attempts, state = 'resend', scope = $5 AND run = $6
     FROM due ORDER BY due, key";
 
@@ -222,12 +222,12 @@ pub(in crate::store) async fn take_due(
     session: &Session,
     epoch: i64,
     batch: &str,
-    (ours, run): (ScopeId, i64),
+    (ours, run, counts): (ScopeId, i64, bool),
     now: i64,
     limit: usize,
 ) -> Result<Vec<Due>, StoreError> {
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = session.query(TAKE_DUE, &[&batch, &now, &limit, &epoch, &ours, &run]).await?;
+    let rows = session.query(TAKE_DUE, &[&batch, &now, &limit, &epoch, &ours, &run, &counts]).await?;
     let due = rows.iter().map(|row| Due {
         entry: EntryKey { scope: row.get(0), key: row.get(1) },
         fire_time: row.get(2),

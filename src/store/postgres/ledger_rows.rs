@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use super::StoreError;
 use super::session::Session;
 use crate::store::ledger::{EntryKey, Holdings, OpenFire, Sweep, Unmarked};
-use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState};
+use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState, Selection};
 
 const NEXT_DUE: &str = "
     SELECT min(due) FROM ledger_scope AS scope JOIN ledger_entry AS entry ON entry.scope = scope.id
@@ -27,7 +27,12 @@ const REQUEUE: &str = "
     SET state = CASE WHEN 'waiting' = ANY($2::text[]) THEN state WHEN $3 THEN 'resend' ELSE 'waiting' END,
         at = $4, due = $4, attempts = 0
     WHERE scope IN (SELECT id FROM ledger_scope WHERE batch = $1) AND state = ANY($2)
-      AND ($5::text[] IS NULL OR key = ANY($5))";
+      AND (state <> 'reserved' OR epoch < $6) AND ($5::text[] IS NULL OR key = ANY($5))";
+const DISCARD: &str = "
+    UPDATE ledger_entry
+    SET state = CASE WHEN $3 THEN 'failed' ELSE 'kept' END, at = $4, due = NULL, detail = 'discarded by an operator'
+    WHERE scope IN (SELECT id FROM ledger_scope WHERE batch = $1) AND state = ANY($2)
+      AND (state <> 'reserved' OR epoch < $6) AND ($5::text[] IS NULL OR key = ANY($5))";
 const BATCHES: &str = "
     SELECT scope.batch,
            count(*) FILTER (WHERE entry.state = 'held') AS held,
@@ -86,15 +91,33 @@ pub(in crate::store) async fn open_fires(
     Ok(fires.iter().map(|row| OpenFire { trigger: row.get(0), fire_time: row.get(1) }).collect())
 }
 
-pub(in crate::store) async fn requeue(session: &Session, requeue: &Requeue) -> Result<u64, StoreError> {
-    let states = match requeue.state {
-        RowState::Held => ["held", "reserved"].as_slice(),
+pub(in crate::store) async fn requeue(
+    session: &Session,
+    epoch: i64,
+    requeue: &Requeue,
+) -> Result<u64, StoreError> {
+    let Requeue { rows: Selection { batch, state, keys, now }, doubtful } = requeue;
+    session.execute(REQUEUE, &[batch, &states(*state), doubtful, now, keys, &epoch]).await
+}
+
+pub(in crate::store) async fn discard(
+    session: &Session,
+    epoch: i64,
+    rows: &Selection,
+    mark: bool,
+) -> Result<u64, StoreError> {
+    let Selection { batch, state, keys, now } = rows;
+    session.execute(DISCARD, &[batch, &states(*state), &mark, now, keys, &epoch]).await
+}
+
+/// Of the rows that an operator means.
+const fn states(state: RowState) -> &'static [&'static str] {
+    match state {
+        RowState::Held => &["held", "reserved"],
         RowState::Failed => &["kept"],
         // What waits already keeps its doubt.
         RowState::Retrying => &["waiting", "resend"],
-    };
-    let Requeue { batch, keys, doubtful, now, .. } = requeue;
-    session.execute(REQUEUE, &[batch, &states, doubtful, now, keys]).await
+    }
 }
 
 pub(in crate::store) async fn batches(session: &Session) -> Result<Vec<BatchSummary>, StoreError> {

@@ -24,6 +24,9 @@ const OF_FIRE: &str =
     scopes_where!("kind = 'fire' AND trigger = $2 AND fire_time = $3 ORDER BY id DESC LIMIT 1");
 const NEWEST_OF_FIRES: &str = scopes_where!("kind = 'fire' ORDER BY id DESC LIMIT 1");
 const GO_ON: &str = "UPDATE ledger_scope SET state = 'running', run = run + 1 WHERE id = $1";
+const BEGIN_LANE: &str = "
+    UPDATE ledger_scope SET run = run + 1
+    WHERE id = (SELECT max(id) FROM ledger_scope WHERE batch = $1) RETURNING id, run";
 const NEXT_FIRE: &str = "
     UPDATE ledger_scope SET trigger = $2, fire_time = $3, state = 'running', run = run + 1,
            taken = 0, origin = cursor, wrapped = false WHERE id = $1";
@@ -74,6 +77,22 @@ impl Found {
     fn into_scope(self) -> Scope {
         Scope { id: self.id, run: self.run, taken: self.taken, sweep: self.sweep, done: self.done }
     }
+}
+
+/// See [`crate::store::Store::begin_lane_run`].
+pub(in crate::store) async fn begin_lane(
+    session: &Session,
+    batch: &str,
+) -> Result<Option<Scope>, StoreError> {
+    let scope = session.query_opt(BEGIN_LANE, &[&batch]).await?;
+    let scope = scope.map(|row| Scope {
+        id: row.get(0),
+        run: row.get(1),
+        taken: 0,
+        sweep: Sweep::default(),
+        done: false,
+    });
+    Ok(scope)
 }
 
 /// See [`crate::store::Store::begin_batch_run`].

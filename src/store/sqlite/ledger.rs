@@ -280,7 +280,7 @@ pub(in crate::store) fn take_due(
     connection: &Connection,
     epoch: i64,
     batch: &str,
-    (ours, run): (ScopeId, i64),
+    (ours, run, counts): (ScopeId, i64, bool),
     now: i64,
     limit: usize,
 ) -> Result<Vec<Due>, StoreError> {
@@ -310,7 +310,7 @@ pub(in crate::store) fn take_due(
         let run = if *scope == ours { run } else { 0 };
         reserve.execute(params![scope, key, epoch, run, now])?;
     }
-    if !due.is_empty() {
+    if counts && !due.is_empty() {
         connection
             .prepare_cached("UPDATE ledger_scope SET taken = taken + ?2 WHERE id = ?1")?
             .execute(params![ours, signed_len(due.len())])?;

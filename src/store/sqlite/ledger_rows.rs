@@ -4,7 +4,7 @@ use rusqlite::{Connection, named_params, params};
 
 use super::StoreError;
 use super::ledger::owned;
-use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState};
+use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState, Selection};
 
 pub(in crate::store) fn batches(connection: &Connection) -> Result<Vec<BatchSummary>, StoreError> {
     let mut statement = connection.prepare(
@@ -44,7 +44,8 @@ pub(in crate::store) fn rows(
     batch: &str,
     state: Option<RowState>,
     limit: u32,
-) -> Result<Vec<LedgerRow>, StoreError> {
+    mut each: impl FnMut(LedgerRow) -> bool,
+) -> Result<(), StoreError> {
     let states = match state {
         Some(RowState::Held) => "= 'held'",
         Some(RowState::Failed) => "= 'kept'",
@@ -72,7 +73,12 @@ pub(in crate::store) fn rows(
             fire_time: row.get("fire_time")?,
         })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    for row in rows {
+        if !each(row?) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 pub(in crate::store) fn requeue(
@@ -80,27 +86,49 @@ pub(in crate::store) fn requeue(
     epoch: i64,
     requeue: &Requeue,
 ) -> Result<u64, StoreError> {
-    owned(connection, epoch)?;
-    let states = match requeue.state {
-        RowState::Held => "('held', 'reserved')",
-        RowState::Failed => "('kept')",
-        RowState::Retrying => "('waiting', 'resend')",
-    };
     // What waits already keeps its doubt.
-    let state = match (requeue.state, requeue.doubtful) {
+    let state = match (requeue.rows.state, requeue.doubtful) {
         (RowState::Retrying, _) => "state",
         (_, true) => "'resend'",
         (_, false) => "'waiting'",
     };
+    change(connection, epoch, &requeue.rows, &format!("state = {state}, at = :now, attempts = 0"))
+}
+
+pub(in crate::store) fn discard(
+    connection: &Connection,
+    epoch: i64,
+    rows: &Selection,
+    mark: bool,
+) -> Result<u64, StoreError> {
+    let state = if mark { "failed" } else { "kept" };
+    change(
+        connection,
+        epoch,
+        rows,
+        &format!("state = '{state}', at = :now, detail = 'discarded by an operator'"),
+    )
+}
+
+/// Changes the selected rows that no run of this owner has in its hands.
+fn change(connection: &Connection, epoch: i64, rows: &Selection, set: &str) -> Result<u64, StoreError> {
+    owned(connection, epoch)?;
+    let states = match rows.state {
+        RowState::Held => "(state = 'held' OR (state = 'reserved' AND epoch < :epoch))",
+        RowState::Failed => "(state = 'kept' AND :epoch IS NOT NULL)",
+        RowState::Retrying => "(state IN ('waiting', 'resend') AND :epoch IS NOT NULL)",
+    };
     let mut statement = connection.prepare_cached(&format!(
-        "UPDATE ledger_entry SET state = {state}, at = :now, attempts = 0
-         WHERE scope IN (SELECT id FROM ledger_scope WHERE batch = :batch) AND state IN {states}
+        "UPDATE ledger_entry SET {set}
+         WHERE scope IN (SELECT id FROM ledger_scope WHERE batch = :batch) AND {states}
            AND (:key IS NULL OR key = :key)"
     ))?;
     let mut change = |key: Option<&str>| {
-        statement.execute(named_params! { ":now": requeue.now, ":batch": requeue.batch, ":key": key })
+        statement.execute(named_params! {
+            ":now": rows.now, ":batch": rows.batch, ":epoch": epoch, ":key": key
+        })
     };
-    let changed = match &requeue.keys {
+    let changed = match &rows.keys {
         None => change(None)?,
         Some(keys) => {
             let mut changed = 0;

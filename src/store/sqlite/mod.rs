@@ -10,6 +10,7 @@ pub(in crate::store) mod claims;
 mod ends;
 pub(in crate::store) mod history;
 pub(in crate::store) mod ledger;
+pub(in crate::store) mod ledger_lane;
 pub(in crate::store) mod ledger_rows;
 mod lock;
 pub(in crate::store) mod prune;

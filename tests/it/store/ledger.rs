@@ -2,7 +2,7 @@
 
 use gulou::run::Reason;
 use gulou::store::ledger::{BeginRun, EntryKey, FireState, OpenFire, Record, Scope, Step, Sweep, Verdict};
-use gulou::store::ledger_rows::{Requeue, RowState};
+use gulou::store::ledger_rows::{Requeue, RowState, Selection};
 use gulou::store::{Store, StoreError};
 
 use super::home::Home;
@@ -175,7 +175,7 @@ pub(super) async fn the_retry_lane_goes_by_time_and_a_row_keeps_its_reservation(
     )
     .await;
     assert_eq!(store.next_due(BATCH.to_owned()).await.unwrap(), Some(2000));
-    let take = |run, now, limit| store.take_due(BATCH.to_owned(), scope.id, run, now, limit);
+    let take = |run, now, limit| store.take_due(BATCH.to_owned(), (scope.id, run, true), now, limit);
     assert!(take(scope.run, 1999, 10).await.unwrap().is_empty());
     let first = take(scope.run, 5000, 1).await.unwrap();
     assert_eq!(first.len(), 1);
@@ -252,23 +252,66 @@ pub(super) async fn what_a_crash_left_is_held_or_sent_again(home: &Home) {
     assert!(matches!(error, Err(StoreError::StaleEpoch { ours: 2, current: 1 })), "{error:?}");
     assert_eq!(store.settle_unrecorded(BATCH.to_owned(), false, 5000).await.unwrap(), 1);
     assert_eq!(rows(home, Some(RowState::Held)), shown(&[("a", "held")]));
-    let requeue = |state, keys: Option<Vec<String>>| Requeue {
-        batch: BATCH.to_owned(),
-        state,
-        keys,
-        doubtful: true,
-        now: 6000,
+    let requeue = |state, keys: Option<Vec<String>>, now| {
+        let rows = Selection { batch: BATCH.to_owned(), state, keys, now };
+        Requeue { rows, doubtful: true }
     };
-    assert_eq!(store.requeue(requeue(RowState::Held, Some(vec![key("b")]))).await.unwrap(), 0);
-    assert_eq!(store.requeue(requeue(RowState::Held, Some(vec![key("a")]))).await.unwrap(), 1);
+    assert_eq!(store.requeue(requeue(RowState::Held, Some(vec![key("b")]), 6000)).await.unwrap(), 0);
+    assert_eq!(store.requeue(requeue(RowState::Held, Some(vec![key("a")]), 6000)).await.unwrap(), 1);
     assert_eq!(store.next_due(BATCH.to_owned()).await.unwrap(), Some(6000));
     assert_eq!(home.reader().holdings(BATCH, true, 6000).unwrap().due, [key("a")]);
-    assert_eq!(store.requeue(Requeue { now: 4000, ..requeue(RowState::Retrying, None) }).await.unwrap(), 1);
-    let due = store.take_due(BATCH.to_owned(), scope.id, 2, 4000, 10).await.unwrap();
+    assert_eq!(store.requeue(requeue(RowState::Retrying, None, 4000)).await.unwrap(), 1);
+    let due = store.take_due(BATCH.to_owned(), (scope.id, 2, true), 4000, 10).await.unwrap();
     assert!(due[0].doubtful, "what waits keeps its doubt");
     drop(store);
     let store = home.reopen();
     assert_eq!(store.settle_unrecorded(BATCH.to_owned(), true, 7000).await.unwrap(), 1);
     assert_eq!(store.next_due(BATCH.to_owned()).await.unwrap(), Some(7000));
-    assert_eq!(store.requeue(requeue(RowState::Failed, None)).await.unwrap(), 0);
+    assert_eq!(store.requeue(requeue(RowState::Failed, None, 6000)).await.unwrap(), 0);
+}
+
+pub(super) async fn a_lane_run_leaves_the_fire_as_it_is(home: &Home) {
+    let store = home.reopen();
+    assert_eq!(store.begin_lane_run(BATCH.to_owned()).await.unwrap(), None, "it never ran");
+    let scope = begin(&store).await;
+    reserve(&store, &scope, &["a"]).await;
+    recorded(&store, &scope, vec![record(&scope, "a", waiting(2000))]).await;
+    let sweep = Some(Sweep { cursor: Some(key("a")), ..Sweep::default() });
+    store.batch_step(Step { sweep, fire: Some(FireState::Stopped), ..step(&scope) }).await.unwrap();
+    let lane = store.begin_lane_run(BATCH.to_owned()).await.unwrap().unwrap();
+    assert_eq!((lane.id, lane.run, &lane.sweep), (scope.id, 2, &Sweep::default()));
+    let due = store.take_due(BATCH.to_owned(), (lane.id, lane.run, false), 2000, 10).await.unwrap();
+    assert_eq!((due.len(), due[0].own), (1, false));
+    recorded(&store, &lane, vec![record(&lane, "a", Verdict::Gone)]).await;
+    let resumed = store.begin_batch_run(fire(100, Reason::Resume)).await.unwrap();
+    assert_eq!((resumed.run, resumed.taken, resumed.sweep.cursor), (3, 1, Some(key("a"))));
+}
+
+pub(super) async fn rows_are_discarded_unless_a_run_has_them(home: &Home) {
+    let store = home.reopen();
+    let scope = begin(&store).await;
+    reserve(&store, &scope, &["a", "b", "c", "d"]).await;
+    let held = Verdict::Held { reason: "who knows".to_owned() };
+    recorded(&store, &scope, vec![record(&scope, "a", held), record(&scope, "b", waiting(2000))]).await;
+    let pick = |state| Selection { batch: BATCH.to_owned(), state, keys: None, now: 6000 };
+    assert_eq!(store.discard(pick(RowState::Failed), true).await.unwrap(), 0);
+    assert_eq!(
+        store.discard(pick(RowState::Held), true).await.unwrap(),
+        1,
+        "c and d are in the hands of a run"
+    );
+    let requeue = Requeue { rows: pick(RowState::Held), doubtful: true };
+    assert_eq!(store.requeue(requeue).await.unwrap(), 0);
+    let unmarked = store.unmarked(BATCH.to_owned(), None, 10).await.unwrap();
+    let reasons: Vec<_> = unmarked.iter().map(|row| row.failure.as_deref()).collect();
+    assert_eq!(reasons, [Some("discarded by an operator")]);
+    assert_eq!(store.discard(pick(RowState::Retrying), false).await.unwrap(), 1);
+    assert_eq!(rows(home, Some(RowState::Failed)), shown(&[("b", "failed")]));
+    assert_eq!(store.next_due(BATCH.to_owned()).await.unwrap(), None);
+    drop(store);
+    // The next owner takes what it finds reserved for held.
+    let store = home.reopen();
+    let only = Selection { keys: Some(vec![key("c")]), ..pick(RowState::Held) };
+    assert_eq!(store.discard(only, false).await.unwrap(), 1);
+    assert_eq!(rows(home, Some(RowState::Failed)), shown(&[("b", "failed"), ("c", "failed")]));
 }

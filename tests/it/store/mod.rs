@@ -67,5 +67,7 @@ on_both! {
         the_retry_lane_goes_by_time_and_a_row_keeps_its_reservation
         a_scope_goes_on_until_its_fire_is_done
         a_fires_own_scope_goes_when_nothing_waits_in_it
-        what_a_crash_left_is_held_or_sent_again;
+        what_a_crash_left_is_held_or_sent_again
+        a_lane_run_leaves_the_fire_as_it_is
+        rows_are_discarded_unless_a_run_has_them;
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub(crate) use daemon::Daemon;
 pub(crate) use files::{copy_tree, repository};
-pub(crate) use process::run;
+pub(crate) use process::{Ran, run};
 pub(crate) use project::Project;
 pub(crate) use sink::{Delivered, SmtpSink, free_address};
 pub(crate) use wait::eventually;

@@ -26,7 +26,7 @@ enum Blow {
     Connections,
     /// The receiver is killed and started again.
     Receiver,
-    /// The receiver takes mails and does not answer, or hangs up just before it takes them.
+    /// The receiver hangs up in the middle of envelopes, before it takes mails, and instead of saying that it has.
     HangUps,
     /// All of them are killed at once.
     PowerCut,
@@ -82,7 +82,6 @@ impl Size {
 }
 
 /// A mailing under way, and all who take part in it.
-#[derive(Debug)]
 pub(crate) struct Life {
     mailing: Mailing,
     receiver: Receiver,
@@ -212,7 +211,7 @@ impl Life {
                 self.receiver.restart();
             }
             Blow::HangUps => {
-                self.receiver.drop_next(1 + self.random.below(WINDOW));
+                self.receiver.hang_up_in_between(1 + self.random.below(WINDOW));
                 // Each of them is in the journal; there is no other doubt.
                 self.receiver.note("hang-ups", 0);
             }
@@ -247,6 +246,7 @@ impl Life {
         let (code, log) = self.daemon.take().unwrap().stop();
         assert_eq!(code, Some(0), "the drain failed:\n{log}");
         self.receiver.settle();
+        self.receiver.note_stop(self.mailing.entries("state = 'reserved'"));
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Story {
     pub(super) skipped: u64,
     pub(super) events: u64,
     pub(super) starts: u64,
+    /// Runs of retry lanes.
+    pub(super) lanes: u64,
     /// If they were asked for.
     pub(super) facts: Vec<Fact>,
 }
@@ -61,7 +63,7 @@ pub(super) fn live(seed: u64, size: Size, keep_facts: bool) -> Result<Story, Str
     let bounds = (begin, begin + size.days * 86_400);
     let mut world = World::new(begin * SECOND, 1000);
     world.folders = fleet::fleet(&mut rng, size.triggers, bounds);
-    let story = Story { fired: 0, skipped: 0, events: 0, starts: 0, facts: Vec::new() };
+    let story = Story { fired: 0, skipped: 0, events: 0, starts: 0, lanes: 0, facts: Vec::new() };
     let (ends, due_ends, model) = Default::default();
     let mut life =
         Life { rng, world, model, offset: 0, ends, due_ends, bounds, size, keep_facts, story, ended: 0 };
@@ -69,6 +71,7 @@ pub(super) fn live(seed: u64, size: Size, keep_facts: bool) -> Result<Story, Str
     life.run()?;
     life.story.fired = life.model.fired;
     life.story.skipped = life.model.skipped;
+    life.story.lanes = life.model.lanes.runs;
     Ok(life.story)
 }
 
@@ -166,6 +169,10 @@ impl Life {
             self.due_ends.remove(&run);
             let status = self.rng.pick(&[Status::Succeeded, Status::Succeeded, Status::Failed]);
             let idle = status == Status::Succeeded && self.rng.one_in(3);
+            self.fill_lane(run, status);
+            if status == Status::Failed && self.rng.one_in(20) {
+                self.world.halt(run)?;
+            }
             self.world.end(run, status, idle);
             self.ended += 1;
         }
@@ -177,6 +184,21 @@ impl Life {
         }
         // The loop may hear of it a little later.
         if self.rng.one_in(8) { Ok(()) } else { self.world.hear() }
+    }
+
+    /// What a run makes of its function's retry lane: it takes what is due, and may leave rows for later.
+    fn fill_lane(&mut self, run: RunId, status: Status) {
+        let Some(function) = self.world.store.run(run).map(|run| run.function) else { return };
+        let wall = self.world.wall;
+        let due = self.world.lanes.get(&function).copied();
+        let taken = status == Status::Succeeded && due.is_some_and(|due| due <= wall);
+        if self.rng.one_in(12) {
+            let later = wall + self.rng.scaled(1, 8 * HOUR);
+            let due = due.filter(|_| !taken).map_or(later, |due| due.min(later));
+            self.world.lane(function, Some(due));
+        } else if taken {
+            self.world.lane(function, None);
+        }
     }
 
     /// Lets the process come to rest, and asks the model whether all is accounted for.
@@ -244,7 +266,7 @@ impl Life {
     }
 
     fn event(&mut self) -> Result<(), Killed> {
-        match self.rng.between(0, 15) {
+        match self.rng.between(0, 16) {
             0 => Err(Killed),
             // A step of the state too many, some time soon.
             1 => {
@@ -275,6 +297,12 @@ impl Life {
             12 => {
                 self.world.refusals = u32::try_from(self.rng.scaled(1, 200)).unwrap();
                 Ok(())
+            }
+            13 => {
+                let functions = &self.world.scheduler().slots;
+                let ids: Vec<_> = functions.iter().map(|slot| slot.id).collect();
+                let nth = self.rng.index(ids.len());
+                ids.get(nth).map_or(Ok(()), |function| self.world.ask_for_lane(*function))
             }
             _ => {
                 let function = self.any_function();

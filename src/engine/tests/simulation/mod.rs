@@ -1,15 +1,17 @@
 //! Ten years of a thousand triggers, with stops, kills, jumps of the clock, slow runs, pauses and reloads, looked at by
 //! an independent model: every due fire time is accounted for exactly once.
 //!
-//! `world` is the machine, `fleet` what is configured, `life` what happens, `model` and `rules` what must be true of it.
+//! `world` is the machine, `fleet` what is configured, `life` what happens, `model` (with `trigger`, `rules` and `lanes`) what must be true of it.
 //! The seed of a failing life replays it; see `scripts/torture.sh --simulation`.
 
 mod doctored;
 mod fleet;
+mod lanes;
 mod life;
 mod model;
 mod rng;
 mod rules;
+mod trigger;
 
 use life::{Size, Story, live};
 
@@ -43,17 +45,16 @@ fn every_due_fire_is_accounted_for_exactly_once() {
         let days = asked("DAYS").map_or(60, u64::cast_signed);
         let started = crate::clock::Clock::system();
         let story = lives(seed, size(triggers, days));
-        let Story { fired, skipped, events, starts, .. } = story;
+        let Story { fired, skipped, events, starts, lanes, .. } = story;
         let took = started.monotonic();
         println!(
             "seed {seed}: {days} days of {triggers} triggers: {fired} fire times ran, {skipped} were skipped; {events} \
-             events, {starts} starts; {took:.2?}"
+             events, {starts} starts; {lanes} runs of retry lanes; {took:.2?}"
         );
         return;
     }
     let fixed = 0..30;
     let random = uuid::Uuid::new_v4().as_u64_pair().0;
-    for seed in fixed.chain([random]) {
-        lives(seed, size(30, 60));
-    }
+    let stories = fixed.chain([random]).map(|seed| lives(seed, size(30, 60)));
+    assert!(stories.map(|story| story.lanes).sum::<u64>() > 1000, "retry lanes are lived through");
 }

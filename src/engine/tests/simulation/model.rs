@@ -9,13 +9,15 @@
 //! When the clock has gone back while no process ran, a start goes on from *now*: fire times up to the old mark come
 //! again. Those that have a run never run again; those that were skipped, or whose runs were folded or pruned, may.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use super::super::facts::{Enlisted, Fact, Held};
+use super::lanes::{self, Lanes};
 use super::rules::Rules;
+use super::trigger::{Trigger, Verdict, millis, refuse};
 use crate::run::Reason;
 use crate::schedule::Schedule;
-use crate::settings::{Misfire, TriggerSettings};
+use crate::settings::Misfire;
 use crate::store::runs::{Claim, ClaimRequest, RunId, SkipReason, SkippedSpan};
 use crate::store::triggers::{FunctionId, TriggerId};
 
@@ -27,6 +29,7 @@ const CATCH_UP_LIMIT: usize = 1000;
 pub(super) struct Model {
     triggers: HashMap<TriggerId, Trigger>,
     rules: Rules,
+    pub(super) lanes: Lanes,
     /// When the process started, unix milliseconds.
     started: i64,
     looks: u32,
@@ -43,36 +46,6 @@ pub(super) struct Model {
     /// Fire times accounted for by a run, and by a span.
     pub(super) fired: u64,
     pub(super) skipped: u64,
-}
-
-#[derive(Debug)]
-struct Trigger {
-    settings: TriggerSettings,
-    function: FunctionId,
-    /// It is part of the configuration.
-    there: bool,
-    /// The state has a place for it.
-    placed: bool,
-    paused_since: Option<i64>,
-    /// Its fire times up to here are accounted for; unix seconds.
-    accounted: i64,
-    /// The first fire time after that.
-    next: Option<i64>,
-    /// Up to here its fire times come a second time, and so need not all be accounted for.
-    again_until: i64,
-    /// Of those, the ones that have a run.
-    held: BTreeSet<i64>,
-    /// The row of the span before, when no run has come since. More when the clock went back: later ones may be
-    /// forgotten first.
-    spans: Vec<SkippedSpan>,
-    /// Rows of spans before the newest run.
-    passed: Vec<SkippedSpan>,
-}
-
-type Verdict = Result<(), String>;
-
-fn refuse<T>(what: impl Into<String>) -> Result<T, String> {
-    Err(what.into())
 }
 
 impl Model {
@@ -131,6 +104,10 @@ impl Model {
                 }
                 self.rules.ended(*run)
             }
+            Fact::Lane(fact) => {
+                self.lanes.observe(fact);
+                Ok(())
+            }
             Fact::Rest => {
                 self.chains.retain(|_, open| open.is_some());
                 Ok(())
@@ -177,6 +154,7 @@ impl Model {
     fn down(&mut self) {
         self.chains.clear();
         self.chained_by.clear();
+        self.lanes.down();
         self.rules.down();
     }
 
@@ -247,6 +225,12 @@ impl Model {
             Claim::Skipped | Claim::AlreadyClaimed => None,
         };
         self.rules.claimed(request, answer)?;
+        if lanes::is_of_lane(request) {
+            if !self.triggers[&id].may_fire() {
+                return refuse(format!("rows of trigger {id} go out at {now}, and it may not fire"));
+            }
+            self.lanes.claimed(request, answer)?;
+        }
         if !scheduled {
             return Ok(());
         }
@@ -360,82 +344,18 @@ impl Model {
     fn quiet(&mut self, now: i64) -> Verdict {
         self.rules.quiet()?;
         for (id, trigger) in &self.triggers {
-            let active = trigger.there && trigger.settings.enabled && trigger.paused_since.is_none();
-            if active && !self.chains.contains_key(id) {
+            if trigger.may_fire() && !self.chains.contains_key(id) {
                 trigger.nothing_due(*id, now)?;
             }
         }
-        Ok(())
-    }
-}
-
-impl Trigger {
-    fn new(settings: &TriggerSettings, function: FunctionId) -> Self {
-        Self {
-            settings: settings.clone(),
-            function,
-            there: false,
-            placed: false,
-            paused_since: None,
-            accounted: i64::MIN,
-            next: None,
-            again_until: i64::MIN,
-            held: BTreeSet::new(),
-            spans: Vec::new(),
-            passed: Vec::new(),
-        }
-    }
-
-    /// It goes on from `now`, unix seconds.
-    fn restart(&mut self, now: i64, held: Option<&Vec<i64>>) {
-        if self.accounted > now {
-            self.again_until = self.again_until.max(self.accounted);
-        }
-        self.held = held.into_iter().flatten().copied().collect();
-        self.accounted = now;
-        self.next = self.settings.schedule.next(now);
-    }
-
-    /// Its fire times from `first` to `last` are accounted for.
-    fn advance(&mut self, first: i64, last: i64, count: i64) -> Result<(), String> {
-        if count < 1 {
-            return refuse("it accounts for nothing");
-        }
-        let next = |after: i64| self.settings.schedule.next(after);
-        let mut time = self.next;
-        while let Some(passed) = time.filter(|time| *time < first && *time <= self.again_until) {
-            time = next(passed);
-        }
-        match time {
-            Some(time) if time < first => return refuse(format!("{time} is on no record")),
-            Some(time) if time == first => {}
-            _ => {
+        for function in self.lanes.overdue(now).filter(|function| !self.rules.is_busy(*function)) {
+            let mut triggers = self.triggers.values().filter(|trigger| trigger.function == function);
+            if triggers.any(Trigger::may_fire) {
                 return refuse(format!(
-                    "{first} is no fire time, or was accounted for before: {time:?} is next"
+                    "rows of function {function} are due at {now}, and nobody takes them"
                 ));
             }
         }
-        for _ in 1..count {
-            time = time.and_then(next);
-        }
-        if time != Some(last) {
-            return refuse(format!("{count} fire times after {first} end at {time:?}"));
-        }
-        self.accounted = last;
-        self.next = next(last);
         Ok(())
     }
-
-    /// All that is surely due by `now` (unix milliseconds) is accounted for.
-    fn nothing_due(&self, id: TriggerId, now: i64) -> Verdict {
-        let surely = |time: i64| time * 1000 + millis(self.settings.rules.jitter);
-        match self.next.filter(|time| *time > self.again_until && surely(*time) < now) {
-            Some(time) => refuse(format!("trigger {id}, at {now}: {time} is due and on no record")),
-            None => Ok(()),
-        }
-    }
-}
-
-fn millis(duration: std::time::Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap()
 }

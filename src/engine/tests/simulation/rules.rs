@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::lanes::is_of_lane;
 use crate::run::Reason;
 use crate::settings::Overlap;
 use crate::store::runs::{Claim, ClaimRequest, RunId};
@@ -50,8 +51,11 @@ impl Rules {
         let id = request.function;
         let function = self.functions.get_mut(&id).expect("the function was enlisted");
         let (busy, waiting) = (function.running > 0 || function.waiting > 0, function.waiting);
-        let again = matches!(request.reason, Reason::Retry | Reason::Resume);
-        let overlap = if again { Overlap::Allow } else { function.overlap };
+        let overlap = match request.reason {
+            _ if is_of_lane(request) => Overlap::Skip,
+            Reason::Retry | Reason::Resume => Overlap::Allow,
+            _ => function.overlap,
+        };
         let full = self.running >= self.max_runs;
         let (run, runs, holds) = match answer {
             Claim::AlreadyClaimed => return Ok(()),
