@@ -4,6 +4,8 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod secret;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -13,6 +15,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::schedule::Schedule;
+
+pub use secret::Secret;
 
 /// The whole daemon.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +41,7 @@ pub struct Settings {
     pub functions: Vec<FunctionSettings>,
 }
 
-/// Where a state is. Shown, it is the path of the file, or a URL without the password.
+/// Where a state is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StateSettings {
     /// In a SQLite file.
@@ -49,18 +53,6 @@ pub enum StateSettings {
         /// The schema of the tables, which belongs to them alone.
         schema: String,
     },
-}
-
-impl std::fmt::Display for StateSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(path) => path.display().fmt(f),
-            Self::Postgres { server, schema } => {
-                let ServerSettings { host, port, user, database, .. } = server;
-                write!(f, "postgres://{user}@{host}:{port}/{database}?schema={schema}")
-            }
-        }
-    }
 }
 
 /// What every event carries.
@@ -130,28 +122,6 @@ pub enum TlsMode {
     },
     /// Encrypted to whoever answers.
     Unverified,
-}
-
-/// What must not be seen: printing it shows nothing.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Hides `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text, for the one place that needs it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
 }
 
 /// Where mail goes.

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::daemon::absolute;
 use super::decode::{Fields, Keys, Node};
+use super::secret::secret;
 use crate::settings::{DatabaseSettings, Secret, ServerSettings, SqliteSettings, TlsMode};
 use crate::sql::Dialect;
 
 /// Schemes of servers that this version can use.
-const SUPPORTED: [&str; 0] = [];
+const SUPPORTED: [&str; 2] = ["postgres", "postgresql"];
 
 /// Reads an entry of `databases`; relative paths start at `folder`.
 pub(super) fn read(node: &Node<'_>, folder: &Path) -> Option<DatabaseSettings> {
@@ -100,7 +101,7 @@ fn server(fields: &Fields<'_>, folder: &Path, default_port: u16) -> Option<Serve
     let node = fields.get("url")?;
     let (scheme, _) = node.text()?.split_once("://")?;
     if !SUPPORTED.contains(&scheme) {
-        let help = "this version reads `sqlite://`".to_owned();
+        let help = "this version reads `sqlite://` and `postgres://`".to_owned();
         node.error(format!("`{scheme}://` is not supported by this version"), help);
         return None;
     }
@@ -126,11 +127,11 @@ pub(super) fn login(
     let password = match (fields.get("password"), place.password) {
         (None, None) => None,
         (None, Some(password)) => {
-            let help = "move it into `\"password\"` beside the URL".to_owned();
-            node.warning("the password stands in the URL, where it is easily copied along", help);
+            let help = "write it beside the URL, as `\"password\": { \"env\": \"NAME\" }`".to_owned();
+            node.warning("the password stands in the URL, where all who can read this file see it", help);
             Some(Secret::new(password))
         }
-        (Some(node), None) => Some(Secret::new(node.text()?)),
+        (Some(node), None) => Some(secret(node, folder)?),
         (Some(node), Some(_)) => {
             node.error("the URL has a password too", "delete the one in the URL".to_owned());
             None

@@ -6,6 +6,7 @@ use std::path::Path;
 use jsonc_parser::ast::Value;
 
 use super::diagnostic::{Diagnostic, Severity};
+use super::hide;
 use super::json::{self, Document};
 
 /// All that was found, in all files.
@@ -32,9 +33,9 @@ impl Findings {
 
     /// Adds one more.
     pub fn push(&self, mut diagnostic: Diagnostic) {
-        diagnostic.message = one_line(&diagnostic.message);
+        diagnostic.message = hide::message(&one_line(&diagnostic.message));
         diagnostic.path = one_line(&diagnostic.path);
-        diagnostic.help = diagnostic.help.map(|help| one_line(&help));
+        diagnostic.help = diagnostic.help.map(|help| hide::message(&one_line(&help)));
         self.0.borrow_mut().push(diagnostic);
     }
 

@@ -13,6 +13,7 @@ use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{CollectOptions, ParseOptions, ParseStringErrorKind, parse_to_ast};
 
 use super::diagnostic::Place;
+use super::hide;
 
 /// A file's name and text.
 pub(super) struct Document {
@@ -64,7 +65,7 @@ impl Document {
             line: 1 + text[..start].matches('\n').count(),
             column: 1 + text[line_start..start].chars().count(),
             length: text[start..end].chars().count().max(1),
-            text: line.to_owned(),
+            text: hide::line(text, line_start..line_start + line.len()),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
 //! - `batch`, `mail`, `mark`: the parts of a batch
 //! - `lint`: what schedules may not mean
+//! - `secret`: passwords and where they are kept; `hide`: keeps them out of what is found
 //! - `units`: durations, rates, names and addresses
 //! - `load`: all files together, and what only all files together can say; `folders`: the same again and again, folder by
 //!   folder, for a daemon that runs
@@ -23,6 +24,7 @@ mod diagnostic;
 mod findings;
 mod folders;
 mod function;
+mod hide;
 mod json;
 mod lint;
 mod load;
@@ -30,6 +32,7 @@ mod locate;
 mod mail;
 mod mark;
 mod period;
+mod secret;
 mod state;
 mod target;
 mod trigger;

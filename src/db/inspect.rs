@@ -1,6 +1,6 @@
 //! What tables are like: questions that `check` asks before anything runs. Changes nothing.
 
-use super::{DbError, sqlite};
+use super::{DbError, postgres, sqlite};
 use crate::settings::DatabaseSettings;
 
 /// A look at a database, read-only.
@@ -8,6 +8,8 @@ use crate::settings::DatabaseSettings;
 pub enum Inspector {
     /// At a file, or at a copy in memory of what its script would make.
     Sqlite(sqlite::Inspector),
+    /// At a server.
+    Postgres(postgres::Inspector),
 }
 
 /// A table or view.
@@ -38,21 +40,28 @@ impl Table {
     }
 }
 
-#[expect(clippy::unused_async, reason = "a server's answers are waited for; a file's come at once")]
 impl Inspector {
     /// `None` when there is no file, and nothing that says how to make it.
     pub async fn open(settings: &DatabaseSettings) -> Result<Option<Self>, DbError> {
         match settings {
             DatabaseSettings::Sqlite(file) => Ok(sqlite::Inspector::open(file)?.map(Self::Sqlite)),
-            DatabaseSettings::Postgres(_) => Err(DbError::Unsupported("PostgreSQL")),
+            DatabaseSettings::Postgres(server) => {
+                Ok(Some(Self::Postgres(postgres::Inspector::open(server).await?)))
+            }
             DatabaseSettings::MySql(_) => Err(DbError::Unsupported("MySQL")),
         }
+    }
+
+    /// Whether names that differ in their case are two names.
+    pub fn is_exact(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     /// The names of all tables and views.
     pub async fn tables(&self) -> Result<Vec<String>, DbError> {
         match self {
             Self::Sqlite(it) => it.tables(),
+            Self::Postgres(it) => it.tables().await,
         }
     }
 
@@ -60,6 +69,7 @@ impl Inspector {
     pub async fn table(&self, name: &str) -> Result<Option<Table>, DbError> {
         match self {
             Self::Sqlite(it) => it.table(name),
+            Self::Postgres(it) => it.table(name).await,
         }
     }
 
@@ -67,6 +77,7 @@ impl Inspector {
     pub async fn has_null(&self, table: &str, column: &str) -> Result<bool, DbError> {
         match self {
             Self::Sqlite(it) => it.has_null(table, column),
+            Self::Postgres(it) => it.has_null(table, column).await,
         }
     }
 
@@ -74,6 +85,7 @@ impl Inspector {
     pub async fn condition_problem(&self, table: &str, condition: &str) -> Option<String> {
         match self {
             Self::Sqlite(it) => it.condition_problem(table, condition),
+            Self::Postgres(it) => it.condition_problem(table, condition).await,
         }
     }
 
@@ -81,6 +93,7 @@ impl Inspector {
     pub async fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
         match self {
             Self::Sqlite(it) => it.query_columns(query),
+            Self::Postgres(it) => it.query_columns(query).await,
         }
     }
 }

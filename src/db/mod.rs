@@ -1,13 +1,15 @@
 //! Connections to the user's databases: one dialect a folder. Knows nothing of batches.
 
 mod inspect;
+pub mod postgres;
 pub mod sqlite;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use self::inspect::{Column, Inspector, Table};
-use crate::settings::DatabaseSettings;
+use crate::settings::{DatabaseSettings, ServerSettings};
 use crate::sql::Dialect;
 
 /// Why a database could not do what was asked.
@@ -42,6 +44,22 @@ pub enum DbError {
         path: PathBuf,
         /// The database's reason.
         source: rusqlite::Error,
+    },
+    /// A server could not be reached, or did not let us in.
+    #[error("could not connect to database {place}: {problem}")]
+    Connect {
+        /// The database and its server.
+        place: String,
+        /// The server's reason, or the system's.
+        problem: String,
+    },
+    /// A server refused, or the connection to it was lost.
+    #[error("database {place}: {problem}")]
+    Server {
+        /// The database and its server.
+        place: String,
+        /// The server's reason, or the system's.
+        problem: String,
     },
     /// What was asked does not fit the tables.
     #[error("{0}")]
@@ -91,6 +109,8 @@ pub enum Access {
 pub enum Database {
     /// To a file.
     Sqlite(sqlite::Database),
+    /// To a server.
+    Postgres(postgres::Database),
 }
 
 impl Database {
@@ -98,7 +118,9 @@ impl Database {
     pub fn new(settings: &DatabaseSettings, access: Access) -> Result<Self, DbError> {
         match settings {
             DatabaseSettings::Sqlite(file) => Ok(Self::Sqlite(sqlite::Database::new(file.clone(), access))),
-            DatabaseSettings::Postgres(_) => Err(DbError::Unsupported("PostgreSQL")),
+            DatabaseSettings::Postgres(server) => {
+                Ok(Self::Postgres(postgres::Database::new(server.clone(), access)))
+            }
             DatabaseSettings::MySql(_) => Err(DbError::Unsupported("MySQL")),
         }
     }
@@ -107,6 +129,17 @@ impl Database {
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
+            Self::Postgres(_) => Dialect::Postgres,
         }
+    }
+}
+
+/// A database on a server, as messages name it.
+fn place(settings: &ServerSettings) -> String {
+    let ServerSettings { database, host, port, .. } = settings;
+    if host.contains(':') {
+        format!("{database} at [{host}]:{port}")
+    } else {
+        format!("{database} at {host}:{port}")
     }
 }

@@ -57,8 +57,11 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("mail_builder", &["action/mail"]),
     ("minijinja", &["action", "config/mail"]),
     ("rusqlite", &["store", "db", "batch/source"]),
+    ("rustls", &["db"]),
+    ("rustls_native_certs", &["db"]),
     ("sd_notify", &["daemon"]),
-    ("tokio_postgres", &["store"]),
+    ("tokio_postgres", &["store", "db", "batch/source"]),
+    ("tokio_postgres_rustls", &["db"]),
     ("tracing_subscriber", &["cli", "daemon"]),
 ];
 

@@ -4,6 +4,8 @@
 mod api_fire;
 mod api_socket;
 mod batch_cli;
+mod batch_postgres;
+mod config_databases;
 mod config_errors;
 mod config_period;
 mod config_samples;

@@ -1,6 +1,7 @@
 //! Where rows come from and where they are marked: one dialect a file. Knows nothing of the ledger.
 
 mod moment;
+mod postgres;
 mod query;
 mod sqlite;
 
@@ -77,6 +78,7 @@ pub(super) struct Source {
 #[derive(Clone, Debug)]
 enum Rows {
     Sqlite(sqlite::Rows),
+    Postgres(Box<postgres::Rows>),
 }
 
 impl Source {
@@ -85,6 +87,7 @@ impl Source {
         query::check(settings)?;
         let rows = match database {
             Database::Sqlite(database) => Rows::Sqlite(sqlite::Rows::new(settings, database)),
+            Database::Postgres(database) => Rows::Postgres(Box::new(postgres::Rows::new(settings, database))),
         };
         let condition = match &settings.source.relation {
             Relation::Table { filter, .. } => filter.as_deref().unwrap_or_default(),
@@ -113,6 +116,7 @@ impl Source {
         self.fitting(span.after.iter().chain(&span.until))?;
         match &self.rows {
             Rows::Sqlite(rows) => rows.page(span, limit, moment).await,
+            Rows::Postgres(rows) => rows.page(span, limit, moment).await,
         }
     }
 
@@ -124,6 +128,7 @@ impl Source {
             keys.into_iter().enumerate().filter(|(_, key)| self.fits(key)).unzip();
         let found = match &self.rows {
             Rows::Sqlite(rows) => rows.again(keys, moment).await,
+            Rows::Postgres(rows) => rows.again(keys, moment).await,
         };
         for (place, row) in places.into_iter().zip(found?) {
             answers[place] = row;
@@ -139,6 +144,7 @@ impl Source {
         self.fitting(rows.iter().map(|row| &row.key))?;
         match &self.rows {
             Rows::Sqlite(source) => source.mark(rows, moment).await,
+            Rows::Postgres(source) => source.mark(rows, moment).await,
         }
     }
 
@@ -146,6 +152,7 @@ impl Source {
     pub(super) async fn count(&self, moment: Moment) -> Result<u64, DbError> {
         match &self.rows {
             Rows::Sqlite(rows) => rows.count(moment).await,
+            Rows::Postgres(rows) => rows.count(moment).await,
         }
     }
 
@@ -153,6 +160,7 @@ impl Source {
     pub(super) async fn all(&self, limit: u32, moment: Moment) -> Result<Vec<(Option<Key>, Row)>, DbError> {
         match &self.rows {
             Rows::Sqlite(rows) => rows.all(limit, moment).await,
+            Rows::Postgres(rows) => rows.all(limit, moment).await,
         }
     }
 

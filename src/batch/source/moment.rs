@@ -24,17 +24,23 @@ impl Moment {
     /// The value of a parameter, in the spelling of SQLite's own `datetime()`: `2026-06-01 01:00:00`, UTC
     /// or local, or unix seconds.
     pub(in crate::batch) fn parameter(&self, name: &str) -> Option<Scalar> {
-        let (time, form) = if let Some(form) = name.strip_prefix(":now") {
-            (self.now, form)
-        } else {
-            (self.fire_time, name.strip_prefix(":fire_time")?)
-        };
+        let (time, form) = self.look_up(name)?;
         match form {
             "" => Some(Scalar::Text(time.format(FORMAT).to_string())),
             "_local" => Some(Scalar::Text(time.with_timezone(&self.timezone).format(FORMAT).to_string())),
             "_unix" => Some(Scalar::Int(time.timestamp())),
             _ => None,
         }
+    }
+
+    /// The instant that a parameter means, in whatever form.
+    pub(in crate::batch) fn time(&self, name: &str) -> Option<DateTime<Utc>> {
+        self.look_up(name).map(|(time, _)| time)
+    }
+
+    fn look_up<'n>(&self, name: &'n str) -> Option<(DateTime<Utc>, &'n str)> {
+        let now = name.strip_prefix(":now").map(|form| (self.now, form));
+        now.or_else(|| Some((self.fire_time, name.strip_prefix(":fire_time")?)))
     }
 }
 

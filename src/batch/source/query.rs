@@ -112,7 +112,7 @@ impl Queries {
 
     /// The keyset statement. Bounds are left out rather than made optional, so that an index serves.
     pub(super) fn page(&self, after: bool, until: bool) -> String {
-        let beyond = |wanted: bool, signs: &[&str; 2], parameter| {
+        let beyond = |wanted: bool, signs: &[&str; 2], parameter: fn(usize) -> String| {
             let bound = || format!(" AND {}", bound(self.dialect, &self.key_columns, signs, parameter));
             wanted.then(bound).unwrap_or_default()
         };
@@ -134,14 +134,19 @@ fn equal(columns: &[String]) -> String {
 
 /// `columns` beyond the key of `parameter`, so that an index on them serves. `signs`: for every column but the
 /// last, and for the last.
-fn bound(dialect: Dialect, columns: &[String], signs: &[&str; 2], parameter: fn(usize) -> String) -> String {
+pub(super) fn bound(
+    dialect: Dialect,
+    columns: &[String],
+    signs: &[&str; 2],
+    parameter: impl Fn(usize) -> String,
+) -> String {
     let [strict, last] = signs;
     let [first, rest @ ..] = columns else { return dialect.always().to_owned() };
     if rest.is_empty() {
         return format!("{first} {last} {}", parameter(0));
     }
     if dialect != Dialect::MySql {
-        let parameters: Vec<String> = (0..columns.len()).map(parameter).collect();
+        let parameters: Vec<String> = (0..columns.len()).map(&parameter).collect();
         return format!("({}) {last} ({})", columns.join(", "), parameters.join(", "));
     }
     // MySQL reads a whole table for a comparison of rows.

@@ -97,7 +97,7 @@ fn page(
     }
     bind(&mut statement, moment, &own)?;
     let width = queries.key.len();
-    let columns = column_names(&statement, width);
+    let mut columns = None;
     let mut read: Vec<Keyed> = Vec::with_capacity(limit.min(1024) + 1);
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
@@ -105,7 +105,7 @@ fn page(
         if read.last().is_some_and(|last| last.key == key) {
             return Err(Fault::Mismatch(query::not_unique(&queries.key, &key)));
         }
-        read.push(Keyed { key, row: read_row(row, &columns, width)? });
+        read.push(Keyed { key, row: read_row(row, &mut columns, width)? });
     }
     let more = read.len() > limit;
     read.truncate(limit);
@@ -118,17 +118,19 @@ fn again(
     keys: &[Key],
     moment: &Moment,
 ) -> Result<Vec<Option<Row>>, Fault> {
+    // All keys are looked up in the same tables, even if somebody changes them meanwhile.
+    let _snapshot = connection.unchecked_transaction()?;
     let mut statement = connection.prepare_cached(&queries.again)?;
     let width = queries.key.len();
     let places = key_places(&statement, width)?;
     bind(&mut statement, moment, &nothing_yet(width))?;
-    let columns = column_names(&statement, width);
+    let mut columns = None;
     keys.iter()
         .map(|key| {
             bind_key(&mut statement, &places, key)?;
             let mut rows = statement.raw_query();
             Ok(match rows.next()? {
-                Some(row) => Some(read_row(row, &columns, width)?),
+                Some(row) => Some(read_row(row, &mut columns, width)?),
                 None => None,
             })
         })
@@ -154,26 +156,35 @@ fn all(
 ) -> Result<Vec<(Option<Key>, Row)>, Fault> {
     let mut statement = connection.prepare_cached(&queries.all)?;
     bind(&mut statement, moment, &[])?;
-    let columns = column_names(&statement, 0);
-    let place = |name: &String| {
-        columns.iter().position(|column| column == name).ok_or_else(|| {
-            Fault::Mismatch(format!("the key \"{name}\" is not among the columns {}", columns.join(", ")))
-        })
-    };
-    let places = queries.key.iter().map(place).collect::<Result<Vec<_>, _>>()?;
+    let mut columns = None;
+    let mut places = Vec::new();
     let mut read = Vec::new();
     let mut rows = statement.raw_query();
     while let Some(row) = rows.next()? {
         if read.len() == limit as usize {
             return Err(Fault::Mismatch(too_many(limit)));
         }
+        let values = read_row(row, &mut columns, 0)?;
+        if read.is_empty() {
+            places = key_columns(queries, &values.columns)?;
+        }
         let key = match places.as_slice() {
             [] => None,
             places => Some(read_key(queries, |part| row.get_ref(places[part]))?),
         };
-        read.push((key, read_row(row, &columns, 0)?));
+        read.push((key, values));
     }
     Ok(read)
+}
+
+/// The places of the key among the columns.
+fn key_columns(queries: &Queries, columns: &[String]) -> Result<Vec<usize>, Fault> {
+    let place = |name: &String| {
+        columns.iter().position(|column| column == name).ok_or_else(|| {
+            Fault::Mismatch(format!("the key \"{name}\" is not among the columns {}", columns.join(", ")))
+        })
+    };
+    queries.key.iter().map(place).collect()
 }
 
 fn mark(
@@ -330,11 +341,13 @@ fn bind(
     Ok(())
 }
 
-fn column_names(statement: &Statement<'_>, skip: usize) -> Arc<[String]> {
-    statement.column_names().skip(skip).map(str::to_owned).collect()
-}
-
-fn read_row(row: &SqlRow<'_>, columns: &Arc<[String]>, skip: usize) -> rusqlite::Result<Row> {
+/// Reads the columns behind the first `skip`. `columns` has their names when it returns: SQLite knows the columns of
+/// today, if somebody changed the table, not before the first row.
+fn read_row(row: &SqlRow<'_>, columns: &mut Option<Arc<[String]>>, skip: usize) -> rusqlite::Result<Row> {
+    let columns = columns.get_or_insert_with(|| {
+        let statement: &Statement<'_> = row.as_ref();
+        statement.column_names().skip(skip).map(str::to_owned).collect()
+    });
     let values = (skip..skip + columns.len())
         .map(|index| row.get_ref(index).map(scalar))
         .collect::<rusqlite::Result<Vec<Scalar>>>()?;

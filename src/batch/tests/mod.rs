@@ -7,6 +7,7 @@ mod fuse;
 mod lane;
 mod outcomes;
 mod preview;
+mod source_conformance;
 mod sources;
 mod stops;
 mod sweep;

@@ -136,14 +136,16 @@ impl Checker<'_> {
         of: &str,
     ) -> bool {
         let before = self.found.len();
-        for name in wanted.filter(|name| !has(columns, name)) {
+        let is_exact = self.inspector.is_exact();
+        for name in wanted.filter(|name| !has(columns, name, is_exact)) {
             self.error(key, format!("{of} has no column `{name}`"), nearest(name, columns.iter().copied()));
         }
         self.found.len() == before
     }
 
     fn marked(&mut self, part: &str, marks: &[(String, MarkValue)], columns: &[&str], of: &str) {
-        for (name, _) in marks.iter().filter(|(name, _)| !has(columns, name)) {
+        let is_exact = self.inspector.is_exact();
+        for (name, _) in marks.iter().filter(|(name, _)| !has(columns, name, is_exact)) {
             let path = ["target", "batch", "mark", part, name];
             let message = format!("{of} has no column `{name}`");
             let help = nearest(name, columns.iter().copied());
@@ -183,6 +185,6 @@ impl Checker<'_> {
     }
 }
 
-fn has(columns: &[&str], name: &str) -> bool {
-    columns.iter().any(|column| column.eq_ignore_ascii_case(name))
+fn has(columns: &[&str], name: &str, is_exact: bool) -> bool {
+    columns.iter().any(|column| *column == name || (!is_exact && column.eq_ignore_ascii_case(name)))
 }

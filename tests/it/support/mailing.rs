@@ -12,7 +12,6 @@ use super::{Project, SmtpSink, eventually};
 use crate::servers;
 
 /// The project, and what is asked of its databases.
-#[derive(Debug)]
 pub(crate) struct Mailing {
     project: Project,
     home: Home,
@@ -113,6 +112,11 @@ impl Mailing {
     /// Nothing is left to do before the next try of some row is due.
     pub(crate) fn is_idle(&self) -> bool {
         self.open_rows() == self.ledger.parked(true)
+    }
+
+    /// How many entries of the ledger are as the SQL condition `which` says.
+    pub(crate) fn entries(&self, which: &str) -> u32 {
+        self.ledger.count(which)
     }
 
     /// Makes due what waits for another try, as minutes and hours would. Answers how many rows.

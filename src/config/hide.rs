@@ -1,0 +1,193 @@
+//! What findings must not show: they quote lines of the files, and go to terminals and logs.
+//!
+//! Hidden are the values of keys that are called `password`, and passwords in URLs. It goes by the look of the text,
+//! because what is quoted need not be JSON, and is quoted whichever value of the line is wrong.
+
+use std::ops::Range;
+
+/// Keys whose values are hidden.
+const KEYS: [&str; 1] = ["password"];
+
+/// The part `line` of `text` with a dot for each character that is hidden, so that columns stay what they are.
+pub(super) fn line(text: &str, line: Range<usize>) -> String {
+    // Both go from left to right.
+    let mut hidden = passwords(&text[..line.end]).into_iter().peekable();
+    let shown = |(at, c)| {
+        let at = line.start + at;
+        while hidden.next_if(|range| range.end <= at).is_some() {}
+        if hidden.peek().is_some_and(|range| range.start <= at) { '•' } else { c }
+    };
+    text[line.clone()].char_indices().map(shown).collect()
+}
+
+/// A message, in which values are quoted by backticks.
+pub(super) fn message(message: &str) -> String {
+    let hide = |part: &str| match in_url(part) {
+        Some(password) => format!("{}…{}", &part[..password.start], &part[password.end..]),
+        None => part.to_owned(),
+    };
+    message.split('`').map(hide).collect::<Vec<_>>().join("`")
+}
+
+/// The password in `scheme://user:password@host`. It may contain what should have been written with `%`: rather too
+/// much is taken for it than too little.
+fn in_url(text: &str) -> Option<Range<usize>> {
+    let start = text.find("://")? + 3;
+    let end = start + text[start..].rfind('@')?;
+    let colon = start + text[start..end].find(':')?;
+    (colon + 1 < end).then_some(colon + 1..end)
+}
+
+/// What the next text means.
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    Anything,
+    /// One of [`KEYS`] was read.
+    Key,
+    /// And its colon.
+    Colon,
+}
+
+/// The bytes of all passwords in a text that resembles JSON.
+fn passwords(text: &str) -> Vec<Range<usize>> {
+    let mut found = Vec::new();
+    let mut after = After::Anything;
+    let mut at = 0;
+    while let Some(c) = text[at..].chars().next() {
+        let rest = &text[at..];
+        let length = match c {
+            '"' => {
+                let inside = at + 1..at + string_end(rest);
+                let string = &text[inside.clone()];
+                let length = inside.len() + 2;
+                if after == After::Colon {
+                    found.push(inside);
+                    after = After::Anything;
+                } else {
+                    let url = in_url(string);
+                    found.extend(url.map(|url| inside.start + url.start..inside.start + url.end));
+                    after = if KEYS.contains(&string) { After::Key } else { After::Anything };
+                }
+                length
+            }
+            '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
+            '/' if rest.starts_with("/*") => rest[2..].find("*/").map_or(rest.len(), |end| end + 4),
+            ':' => {
+                after = if after == After::Key { After::Colon } else { After::Anything };
+                1
+            }
+            '{' | '[' | '}' | ']' | ',' => {
+                after = After::Anything;
+                1
+            }
+            _ if c.is_whitespace() => c.len_utf8(),
+            _ if after == After::Colon => {
+                let length = rest.find([',', '}', '\n']).unwrap_or(rest.len());
+                found.push(at..at + length);
+                after = After::Anything;
+                length
+            }
+            // A key without quotes, or with single ones, is an error whose line is shown.
+            '\'' => 1,
+            _ => {
+                let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                after = if KEYS.contains(&&rest[..word]) { After::Key } else { After::Anything };
+                word.max(c.len_utf8())
+            }
+        };
+        at = (at + length).min(text.len());
+    }
+    found
+}
+
+/// Where the string that starts `text` with its quote has the other one; the end of the line, if it has none.
+fn string_end(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            '\n' => return at,
+            '"' if !escaped => return at,
+            _ => escaped = c == '\\' && !escaped,
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decode::{Keys, Node};
+    use super::super::findings::Findings;
+    use super::super::json::Document;
+    use super::*;
+
+    fn hidden(text: &str) -> String {
+        line(text, 0..text.len())
+    }
+
+    #[test]
+    fn passwords_are_hidden_and_columns_stay() {
+        for (text, shown) in [
+            (r#"{"password": "a\"鼓", "x": 1}"#, r#"{"password": "••••", "x": 1}"#),
+            ("{\"password\" /* \" */ : // \"\n \"ab\"}", "{\"password\" /* \" */ : // \"\n \"••\"}"),
+            ("{\"password\": \"ab\n}", "{\"password\": \"••\n}"),
+            ("{\"password\": \"ab", "{\"password\": \"••"),
+            (r#"{"password": 12, "x": 1}"#, r#"{"password": ••, "x": 1}"#),
+            (r#"{password: "ab"}"#, r#"{password: "••"}"#),
+            ("{'password': 'ab'}", "{'password': ••••}"),
+            (r#"["postgres://u:p:/@w@host:1/db"]"#, r#"["postgres://u:•••••@host:1/db"]"#),
+        ] {
+            assert_eq!(hidden(text), shown);
+        }
+    }
+
+    #[test]
+    fn the_rest_is_shown() {
+        for text in [
+            r#"{"password": {"env": "NAME"}, "x": "password", "y": "z"}"#,
+            r#"{"x": ["password", "y"], "password": ["y"]}"#,
+            r#"{"url": "postgres://user@host:5432/db", "mail": "http://host:80/"}"#,
+            r#"{"passwords": "x", "a": "postgres://u:@h" "#,
+            "鼓 \" \\",
+            "",
+        ] {
+            assert_eq!(hidden(text), text);
+        }
+    }
+
+    #[test]
+    fn a_line_is_hidden_for_what_stands_above_it() {
+        let text = "{\"password\":\n\"ab\"}\n";
+        assert_eq!(line(text, 13..18), "\"••\"}");
+    }
+
+    #[test]
+    fn an_error_beside_a_password_does_not_show_it() {
+        let text = "{\"password\": \"s3\", \"nonsense\": 1}".to_owned();
+        let document = Document { file: "c.json".into(), text };
+        let findings = Findings::default();
+        let value = findings.parse(&document).unwrap();
+        Node::root(&document, &findings, &value).object(&Keys::only(&["password"]));
+        let (errors, _) = findings.into_sorted();
+        assert_eq!(
+            errors[0].to_string(),
+            "error: unknown key `nonsense`\n --> c.json:1:20 (nonsense)\n  |\n\
+             1 | {\"password\": \"••\", \"nonsense\": 1}\n  |                    ^^^^^^^^^^\n  \
+             = help: known here: password"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_keeps_its_columns(text in r#"([{}\[\]":,'/*\\\n @鼓a1]|password|"password":|://){0,30}"#) {
+            proptest::prop_assert_eq!(hidden(&text).chars().count(), text.chars().count());
+        }
+    }
+
+    #[test]
+    fn messages_quote_urls_without_the_password() {
+        assert_eq!(
+            message("`pg://u:p@h/db` is no URL: write `pg://user@host` @"),
+            "`pg://u:…@h/db` is no URL: write `pg://user@host` @"
+        );
+    }
+}

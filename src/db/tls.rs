@@ -1,0 +1,111 @@
+//! How connections to servers are encrypted, and whom they trust.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::settings::TlsMode;
+
+/// The client's side of TLS; none when it is off. The reason, when certificates cannot be read.
+pub(super) fn client(mode: &TlsMode) -> Result<Option<ClientConfig>, String> {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let config = match mode {
+        TlsMode::Off => return Ok(None),
+        TlsMode::Verify { ca } => builder.with_root_certificates(match ca {
+            Some(file) => of_file(file)?,
+            None => of_the_system()?,
+        }),
+        TlsMode::Unverified => {
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+        }
+    };
+    Ok(Some(config.with_no_client_auth()))
+}
+
+fn of_file(file: &Path) -> Result<RootCertStore, String> {
+    let fault = |problem: String| format!("could not read certificates from {}: {problem}", file.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| fault(error.to_string()))? {
+        let certificate = certificate.map_err(|error| fault(error.to_string()))?;
+        roots.add(certificate).map_err(|error| fault(error.to_string()))?;
+    }
+    if roots.is_empty() { Err(fault("there are none in it".to_owned())) } else { Ok(roots) }
+}
+
+fn of_the_system() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    // The system may have certificates that are too old to be read; the others serve.
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        return Err(
+            "this system trusts no certificates; install ca-certificates, or name a file in \"tls_ca\""
+                .to_owned(),
+        );
+    }
+    Ok(roots)
+}
+
+/// Takes whoever answers, but nobody who does not hold the key of the certificate that is shown.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_trusted_is_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ca.pem");
+        let ca = TlsMode::Verify { ca: Some(file.clone()) };
+        assert!(client(&ca).unwrap_err().contains("could not read certificates from"));
+        std::fs::write(&file, "no certificate").unwrap();
+        assert!(client(&ca).unwrap_err().contains("there are none in it"));
+        assert!(client(&TlsMode::Off).unwrap().is_none());
+        assert!(client(&TlsMode::Unverified).unwrap().is_some());
+    }
+}
