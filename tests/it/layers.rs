@@ -26,7 +26,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("target", &["settings", "run", "clock"]),
     ("batch", &["settings", "sql", "run", "clock", "db", "action", "store"]),
     ("engine", &["settings", "spelling", "run", "clock", "schedule", "action", "target", "batch", "store"]),
-    ("server", &["run", "spelling", "store", "engine"]),
+    ("server", &["settings", "run", "spelling", "store", "engine"]),
     (
         "daemon",
         &[
@@ -56,6 +56,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("jsonc_parser", &["config"]),
     ("mail_builder", &["action/mail"]),
     ("minijinja", &["action", "config/mail"]),
+    ("mysql_async", &["db/mysql", "batch/source/mysql"]),
     ("rusqlite", &["store", "db", "batch/source"]),
     ("rustls", &["db"]),
     ("rustls_native_certs", &["db"]),
