@@ -212,6 +212,10 @@ impl Model {
                 } else {
                     trigger.placed = settings.enabled;
                     trigger.restart(seconds, held.as_ref());
+                    // What is still under way from before it left has nothing to do with what it fires now.
+                    if let Some(Some(run)) = self.chains.remove(id) {
+                        self.chained_by.remove(&run);
+                    }
                 }
             }
         }
