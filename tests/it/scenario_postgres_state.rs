@@ -10,8 +10,9 @@ const CONFIG: [&str; 2] = ["--config", "config.json"];
 /// A function that fires every second and says so.
 fn project(state: &str) -> Project {
     let state = state.replace(":secret@", "@");
-    let project =
-        Project::new(&json!({ "state": { "url": state, "password": "secret" }, "triggers": "triggers" }));
+    let state = json!({ "url": state, "password": { "file": "password" } });
+    let project = Project::new(&json!({ "state": state, "triggers": "triggers" }));
+    project.write("password", "secret");
     let triggers = json!([{ "name": "always", "type": "timer", "config": "* * * * * * *" }]);
     project.function(
         "drum",
