@@ -14,7 +14,7 @@ use gulou::action::{Delivery, Outcome};
 use gulou::batch::{Batch, Deliver};
 use gulou::clock::Clock;
 use gulou::db::{Access, Database};
-use gulou::run::{Fire, Output, Reason, Row, RunContext, Status};
+use gulou::run::{Fire, Output, Progress, Reason, Row, RunContext, Status};
 use gulou::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, MailSettings, MarkSettings, MarkValue, OnUncertain,
     Pages, Relation, SourceSettings, SqliteSettings,
@@ -158,6 +158,7 @@ fn through_the_ledger(rows: u32, store: Store) -> f64 {
     };
     let context = RunContext {
         output: Output::discard(),
+        progress: Progress::default(),
         drain: CancellationToken::new(),
         abort: CancellationToken::new(),
     };

@@ -14,6 +14,7 @@ mod logs;
 mod next;
 mod pause;
 mod problems;
+mod progress;
 mod reload;
 mod resume;
 mod serve;

@@ -8,9 +8,6 @@ use super::secret::secret;
 use crate::settings::{DatabaseSettings, Secret, ServerSettings, SqliteSettings, TlsMode};
 use crate::sql::Dialect;
 
-/// Schemes of servers that this version can use.
-const SUPPORTED: [&str; 2] = ["postgres", "postgresql"];
-
 /// Reads an entry of `databases`; relative paths start at `folder`.
 pub(super) fn read(node: &Node<'_>, folder: &Path) -> Option<DatabaseSettings> {
     let keys = Keys::only(&["url", "create_with", "password", "tls", "tls_ca"]);
@@ -99,12 +96,6 @@ pub(super) fn sqlite_path(node: &Node<'_>, folder: &Path, what: &str) -> Option<
 
 fn server(fields: &Fields<'_>, folder: &Path, default_port: u16) -> Option<ServerSettings> {
     let node = fields.get("url")?;
-    let (scheme, _) = node.text()?.split_once("://")?;
-    if !SUPPORTED.contains(&scheme) {
-        let help = "this version reads `sqlite://` and `postgres://`".to_owned();
-        node.error(format!("`{scheme}://` is not supported by this version"), help);
-        return None;
-    }
     login(fields, node.text()?, folder, default_port)
 }
 

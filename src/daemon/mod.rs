@@ -27,7 +27,7 @@ use wiring::{Runners, Wiring};
 use crate::batch::Discarded;
 use crate::clock::Clock;
 use crate::engine::{Engine, Foreground, Limits, Reload, Runner};
-use crate::run::{Outcome, Output};
+use crate::run::{Outcome, Output, Progress};
 use crate::server::socket::Socket;
 use crate::server::{self, Api, Info};
 use crate::settings::Settings;
@@ -93,6 +93,7 @@ pub(crate) async fn fire(
     clock: Clock,
     trigger: usize,
     output: Output,
+    progress: Progress,
 ) -> anyhow::Result<(RunId, Outcome)> {
     let (drain, abort) = signals::stop()?;
     let wiring = Wiring::open(settings, clock)?;
@@ -101,7 +102,7 @@ pub(crate) async fn fire(
         batch.recover().await?;
     }
     let (store, clock, event) = (&wiring.store, &wiring.clock, &settings.event);
-    let foreground = Foreground { store, clock, event, output, drain, abort };
+    let foreground = Foreground { store, clock, event, output, progress, drain, abort };
     let fired = foreground.run(&function, trigger).await?;
     wiring.close().await;
     Runners::of(&[function]).close().await;

@@ -1,6 +1,6 @@
 //! What tables are like: questions that `check` asks before anything runs. Changes nothing.
 
-use super::{DbError, postgres, sqlite};
+use super::{DbError, mysql, postgres, sqlite};
 use crate::settings::DatabaseSettings;
 
 /// A look at a database, read-only.
@@ -8,6 +8,8 @@ use crate::settings::DatabaseSettings;
 pub enum Inspector {
     /// At a file, or at a copy in memory of what its script would make.
     Sqlite(sqlite::Inspector),
+    /// At a MySQL or MariaDB server.
+    MySql(mysql::Inspector),
     /// At a server.
     Postgres(postgres::Inspector),
 }
@@ -19,8 +21,12 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Columns that no two rows share: those of the primary key, and of each unique index.
     pub unique: Vec<Vec<String>>,
+    /// The columns of each index that can give its rows in their order.
+    pub indexes: Vec<Vec<String>>,
     /// A view: what its columns promise cannot be told.
     pub is_view: bool,
+    /// Why its rows cannot be marked, whatever the mark.
+    pub unmarkable: Option<String>,
 }
 
 /// A column of a table.
@@ -38,6 +44,15 @@ impl Table {
         let among = |name: &String| columns.iter().any(|column| column.eq_ignore_ascii_case(name));
         self.unique.iter().any(|names| names.iter().all(among))
     }
+
+    /// Whether an index gives the rows in the order of `columns`.
+    pub fn is_sorted_by(&self, columns: &[String]) -> bool {
+        let begins = |index: &Vec<String>| {
+            index.len() >= columns.len()
+                && index.iter().zip(columns).all(|(name, column)| name.eq_ignore_ascii_case(column))
+        };
+        self.indexes.iter().any(begins)
+    }
 }
 
 impl Inspector {
@@ -48,7 +63,15 @@ impl Inspector {
             DatabaseSettings::Postgres(server) => {
                 Ok(Some(Self::Postgres(postgres::Inspector::open(server).await?)))
             }
-            DatabaseSettings::MySql(_) => Err(DbError::Unsupported("MySQL")),
+            DatabaseSettings::MySql(server) => Ok(Some(Self::MySql(mysql::Inspector::open(server).await?))),
+        }
+    }
+
+    /// What the database does that marks should not rely on.
+    pub async fn warnings(&self) -> Result<Vec<String>, DbError> {
+        match self {
+            Self::Sqlite(_) | Self::Postgres(_) => Ok(Vec::new()),
+            Self::MySql(it) => it.warnings().await,
         }
     }
 
@@ -61,6 +84,7 @@ impl Inspector {
     pub async fn tables(&self) -> Result<Vec<String>, DbError> {
         match self {
             Self::Sqlite(it) => it.tables(),
+            Self::MySql(it) => it.tables().await,
             Self::Postgres(it) => it.tables().await,
         }
     }
@@ -69,6 +93,7 @@ impl Inspector {
     pub async fn table(&self, name: &str) -> Result<Option<Table>, DbError> {
         match self {
             Self::Sqlite(it) => it.table(name),
+            Self::MySql(it) => it.table(name).await,
             Self::Postgres(it) => it.table(name).await,
         }
     }
@@ -77,6 +102,7 @@ impl Inspector {
     pub async fn has_null(&self, table: &str, column: &str) -> Result<bool, DbError> {
         match self {
             Self::Sqlite(it) => it.has_null(table, column),
+            Self::MySql(it) => it.has_null(table, column).await,
             Self::Postgres(it) => it.has_null(table, column).await,
         }
     }
@@ -85,6 +111,7 @@ impl Inspector {
     pub async fn condition_problem(&self, table: &str, condition: &str) -> Option<String> {
         match self {
             Self::Sqlite(it) => it.condition_problem(table, condition),
+            Self::MySql(it) => it.condition_problem(table, condition).await,
             Self::Postgres(it) => it.condition_problem(table, condition).await,
         }
     }
@@ -93,6 +120,7 @@ impl Inspector {
     pub async fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
         match self {
             Self::Sqlite(it) => it.query_columns(query),
+            Self::MySql(it) => it.query_columns(query).await,
             Self::Postgres(it) => it.query_columns(query).await,
         }
     }

@@ -1,6 +1,7 @@
 //! Connections to the user's databases: one dialect a folder. Knows nothing of batches.
 
 mod inspect;
+pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
 mod tls;
@@ -67,9 +68,6 @@ pub enum DbError {
     /// The configuration names no such database.
     #[error("there is no database `{0}`")]
     Unknown(String),
-    /// It is of a kind that this version cannot use.
-    #[error("{0} is not supported by this version")]
-    Unsupported(&'static str),
     /// The connection's thread is gone.
     #[error("the connection to the database is closed")]
     Closed,
@@ -109,6 +107,8 @@ pub enum Access {
 pub enum Database {
     /// To a file.
     Sqlite(sqlite::Database),
+    /// To a MySQL or MariaDB server.
+    MySql(mysql::Database),
     /// To a server.
     Postgres(postgres::Database),
 }
@@ -121,7 +121,7 @@ impl Database {
             DatabaseSettings::Postgres(server) => {
                 Ok(Self::Postgres(postgres::Database::new(server.clone(), access)))
             }
-            DatabaseSettings::MySql(_) => Err(DbError::Unsupported("MySQL")),
+            DatabaseSettings::MySql(server) => Ok(Self::MySql(mysql::Database::new(server.clone(), access))),
         }
     }
 
@@ -129,6 +129,7 @@ impl Database {
     pub fn dialect(&self) -> Dialect {
         match self {
             Self::Sqlite(_) => Dialect::Sqlite,
+            Self::MySql(_) => Dialect::MySql,
             Self::Postgres(_) => Dialect::Postgres,
         }
     }

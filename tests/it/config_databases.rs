@@ -35,7 +35,7 @@ fn urls_of_servers_are_read_strictly() {
         ("postgres://u@localhost", "names no database"),
         ("postgres://u@localhost:x/d", "`x` is not a port"),
         ("postgresql://u@localhost/d?sslmode=disable", "has options (`sslmode=disable`)"),
-        ("mysql://u@localhost/d", "`mysql://` is not supported by this version"),
+        ("mariadb://u@localhost", "names no database | write `mariadb://user@host:3306/database`"),
         ("mongodb://u@localhost/d", "`mongodb://` is not a kind of database"),
         ("localhost/d", "is not the URL of a database"),
     ] {

@@ -56,6 +56,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("jsonc_parser", &["config"]),
     ("mail_builder", &["action/mail"]),
     ("minijinja", &["action", "config/mail"]),
+    ("mysql_async", &["db/mysql", "batch/source/mysql"]),
     ("rusqlite", &["store", "db", "batch/source"]),
     ("rustls", &["db"]),
     ("rustls_native_certs", &["db"]),

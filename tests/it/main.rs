@@ -4,6 +4,7 @@
 mod api_fire;
 mod api_socket;
 mod batch_cli;
+mod batch_mariadb;
 mod batch_postgres;
 mod config_databases;
 mod config_errors;
@@ -41,6 +42,7 @@ mod scenario_reload;
 mod scenario_samples;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod status_progress;
 mod store;
 mod support;
 mod target_command;

@@ -1,6 +1,7 @@
 //! Where rows come from and where they are marked: one dialect a file. Knows nothing of the ledger.
 
 mod moment;
+mod mysql;
 mod postgres;
 mod query;
 mod sqlite;
@@ -78,6 +79,7 @@ pub(super) struct Source {
 #[derive(Clone, Debug)]
 enum Rows {
     Sqlite(sqlite::Rows),
+    MySql(mysql::Rows),
     Postgres(Box<postgres::Rows>),
 }
 
@@ -87,6 +89,7 @@ impl Source {
         query::check(settings)?;
         let rows = match database {
             Database::Sqlite(database) => Rows::Sqlite(sqlite::Rows::new(settings, database)),
+            Database::MySql(database) => Rows::MySql(mysql::Rows::new(settings, database)),
             Database::Postgres(database) => Rows::Postgres(Box::new(postgres::Rows::new(settings, database))),
         };
         let condition = match &settings.source.relation {
@@ -116,6 +119,7 @@ impl Source {
         self.fitting(span.after.iter().chain(&span.until))?;
         match &self.rows {
             Rows::Sqlite(rows) => rows.page(span, limit, moment).await,
+            Rows::MySql(rows) => rows.page(span, limit, moment).await,
             Rows::Postgres(rows) => rows.page(span, limit, moment).await,
         }
     }
@@ -128,6 +132,7 @@ impl Source {
             keys.into_iter().enumerate().filter(|(_, key)| self.fits(key)).unzip();
         let found = match &self.rows {
             Rows::Sqlite(rows) => rows.again(keys, moment).await,
+            Rows::MySql(rows) => rows.again(keys, moment).await,
             Rows::Postgres(rows) => rows.again(keys, moment).await,
         };
         for (place, row) in places.into_iter().zip(found?) {
@@ -144,6 +149,7 @@ impl Source {
         self.fitting(rows.iter().map(|row| &row.key))?;
         match &self.rows {
             Rows::Sqlite(source) => source.mark(rows, moment).await,
+            Rows::MySql(source) => source.mark(rows, moment).await,
             Rows::Postgres(source) => source.mark(rows, moment).await,
         }
     }
@@ -152,6 +158,7 @@ impl Source {
     pub(super) async fn count(&self, moment: Moment) -> Result<u64, DbError> {
         match &self.rows {
             Rows::Sqlite(rows) => rows.count(moment).await,
+            Rows::MySql(rows) => rows.count(moment).await,
             Rows::Postgres(rows) => rows.count(moment).await,
         }
     }
@@ -160,6 +167,7 @@ impl Source {
     pub(super) async fn all(&self, limit: u32, moment: Moment) -> Result<Vec<(Option<Key>, Row)>, DbError> {
         match &self.rows {
             Rows::Sqlite(rows) => rows.all(limit, moment).await,
+            Rows::MySql(rows) => rows.all(limit, moment).await,
             Rows::Postgres(rows) => rows.all(limit, moment).await,
         }
     }

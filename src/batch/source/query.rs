@@ -36,9 +36,12 @@ pub(super) struct Queries {
     /// Names of the key columns, unquoted.
     pub(super) key: Vec<String>,
     /// The same as a statement names them.
-    key_columns: Vec<String>,
+    pub(super) key_columns: Vec<String>,
+    /// Where the rows are, and which of them match.
+    pub(super) from: String,
+    pub(super) filter: String,
     /// `SELECT key, columns FROM … WHERE condition`, ready for more conditions.
-    select: String,
+    pub(super) select: String,
     /// All rows, without the key in front.
     pub(super) all: String,
     pub(super) count: String,
@@ -54,6 +57,10 @@ pub(super) struct Queries {
 #[derive(Debug)]
 pub(super) struct Update {
     pub(super) sql: String,
+    /// The same up to its `WHERE`.
+    pub(super) head: String,
+    /// The columns, unquoted.
+    pub(super) columns: Vec<String>,
     /// One a column, for [`value_parameter`] 0 and so on.
     pub(super) values: Vec<MarkValue>,
 }
@@ -107,6 +114,8 @@ impl Queries {
             all,
             select,
             key_columns,
+            from,
+            filter,
         }
     }
 
@@ -167,8 +176,11 @@ impl Update {
                 format!("{} = {}", dialect.quote(column), value_parameter(position))
             })
             .collect();
+        let head = format!("UPDATE {table} SET {}", set.join(", "));
         Self {
-            sql: format!("UPDATE {table} SET {} WHERE {this}", set.join(", ")),
+            sql: format!("{head} WHERE {this}"),
+            head,
+            columns: columns.iter().map(|(column, _)| column.clone()).collect(),
             values: columns.iter().map(|(_, value)| value.clone()).collect(),
         }
     }

@@ -25,6 +25,9 @@ pub(super) async fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagno
         };
         match (Inspector::open(database).await, database) {
             (Ok(Some(inspector)), _) => {
+                for warning in inspector.warnings().await.unwrap_or_default() {
+                    say(Severity::Warning, "url", warning, None);
+                }
                 inspectors.insert(name.as_str(), inspector);
             }
             (Ok(None), DatabaseSettings::Sqlite(file)) => {
@@ -122,6 +125,9 @@ impl Checker<'_> {
             self.error("where", format!("the database refuses the condition: {problem}"), None);
         }
         let Some(mark) = mark else { return };
+        if let Some(problem) = table.unmarkable {
+            self.error("table", problem, None);
+        }
         for (part, columns) in [("sent", Some(&mark.sent)), ("failed", mark.failed.as_ref())] {
             self.marked(part, columns.map_or(&[], Vec::as_slice), &names, &of);
         }
@@ -167,6 +173,12 @@ impl Checker<'_> {
                 format!("`{all}` may repeat: it has no unique index {of_their_own}"),
                 Some(help),
             );
+        } else if !table.is_sorted_by(key) {
+            let path: Vec<&str> = SOURCE.into_iter().chain(["key"]).collect();
+            let message =
+                format!("no index gives the rows in the order of `{all}`: each page sorts the table");
+            let help = format!("run CREATE INDEX on {name} ({all})");
+            self.found.push(Diagnostic::at(&self.file, &path, Severity::Warning, message, Some(help)));
         }
         let nullable = |column: &&String| {
             !table.columns.iter().any(|known| known.name.eq_ignore_ascii_case(column) && known.not_null)

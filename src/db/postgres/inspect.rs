@@ -47,21 +47,23 @@ impl Inspector {
                        WHERE attrelid = $1::int8::oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
         let columns = self.ask(columns, &[&oid]).await?;
         let columns = columns.iter().map(|row| Column { name: row.get(0), not_null: row.get(1) }).collect();
-        // An index over an expression has a column 0, and then no names.
-        let indexes = "SELECT i.indexrelid::int8, a.attname::text FROM pg_index i \
+        // An expression has the column 0, and no name.
+        let indexes = "SELECT i.indexrelid::int8, a.attname::text, i.indisunique FROM pg_index i \
+                       JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree' \
                        CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) \
                        LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number > 0 \
-                       WHERE i.indrelid = $1::int8::oid AND i.indisunique AND i.indisvalid AND i.indpred IS NULL \
-                         AND k.place <= i.indnkeyatts";
-        let mut unique: BTreeMap<i64, Option<Vec<String>>> = BTreeMap::new();
+                       WHERE i.indrelid = $1::int8::oid AND i.indisvalid AND i.indpred IS NULL \
+                         AND k.place <= i.indnkeyatts ORDER BY 1, k.place";
+        let mut found: BTreeMap<i64, (bool, Vec<Option<String>>)> = BTreeMap::new();
         for row in self.ask(indexes, &[&oid]).await? {
-            let names = unique.entry(row.get(0)).or_insert_with(|| Some(Vec::new()));
-            match (row.get::<_, Option<String>>(1), names.as_mut()) {
-                (Some(name), Some(names)) => names.push(name),
-                _ => *names = None,
-            }
+            found.entry(row.get(0)).or_insert_with(|| (row.get(2), Vec::new())).1.push(row.get(1));
         }
-        Ok(Some(Table { columns, unique: unique.into_values().flatten().collect(), is_view }))
+        let sorted =
+            |(_, names): &(bool, Vec<Option<String>>)| names.iter().map_while(Clone::clone).collect();
+        let indexes = found.values().map(sorted).collect();
+        let unique = found.into_values().filter(|(is_unique, _)| *is_unique);
+        let unique = unique.filter_map(|(_, names)| names.into_iter().collect()).collect();
+        Ok(Some(Table { columns, unique, indexes, is_view, unmarkable: None }))
     }
 
     /// Whether a row of `table` has NULL in `column`; both must exist.

@@ -48,22 +48,34 @@ impl Inspector {
                 // Such a column is the row id itself, which is never NULL.
                 let row_id = in_key > 0 && row.get::<_, bool>(4)? && row.get::<_, bool>(3)?;
                 let column = Column { name: row.get(0)?, not_null: row.get::<_, bool>(1)? || row_id };
-                Ok((column, in_key > 0))
+                Ok((column, in_key > 0, row_id))
             };
             statement.query_map([name], column)?.collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        let in_key = columns.iter().filter(|(_, in_key)| *in_key);
-        let mut unique = vec![in_key.map(|(column, _)| column.name.clone()).collect()];
-        let indexes =
-            self.strings("SELECT name FROM pragma_index_list(?1) WHERE \"unique\" AND NOT partial", [name])?;
-        for index in indexes {
+        let in_key = columns.iter().filter(|(_, in_key, _)| *in_key);
+        let mut unique = vec![in_key.map(|(column, ..)| column.name.clone()).collect()];
+        // By its row id a table is sorted without an index.
+        let row_id = columns.iter().filter(|(.., row_id)| *row_id);
+        let mut sorted: Vec<Vec<String>> = row_id.map(|(column, ..)| vec![column.name.clone()]).collect();
+        let indexes = self.ask(|it| {
+            let list = "SELECT name, \"unique\" FROM pragma_index_list(?1) WHERE NOT partial";
+            let mut list = it.prepare(list)?;
+            let index = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?));
+            list.query_map([name], index)?.collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        for (index, is_unique) in indexes {
             // An expression has no name.
             let names = "SELECT coalesce(name, '') FROM pragma_index_info(?1)";
-            unique.push(self.strings(names, [index.as_str()])?);
+            let names = self.strings(names, [index.as_str()])?;
+            sorted.push(names.iter().take_while(|name| !name.is_empty()).cloned().collect());
+            if is_unique {
+                unique.push(names);
+            }
         }
         unique.retain(|names: &Vec<String>| !names.is_empty() && !names.iter().any(String::is_empty));
-        let columns = columns.into_iter().map(|(column, _)| column).collect();
-        Ok(Some(Table { columns, unique, is_view: kind == "view" }))
+        let columns = columns.into_iter().map(|(column, ..)| column).collect();
+        let is_view = kind == "view";
+        Ok(Some(Table { columns, unique, indexes: sorted, is_view, unmarkable: None }))
     }
 
     /// Whether a row of `table` has NULL in `column`; both must exist.

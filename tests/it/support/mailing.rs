@@ -114,9 +114,10 @@ impl Mailing {
         self.open_rows() == self.ledger.parked(true)
     }
 
-    /// How many entries of the ledger are as the SQL condition `which` says.
-    pub(crate) fn entries(&self, which: &str) -> u32 {
-        self.ledger.count(which)
+    /// How many rows are reserved, and not recorded.
+    pub(crate) fn reserved(&self) -> u32 {
+        let entries = self.ledger.entries();
+        u32::try_from(entries.iter().filter(|(_, state)| state == "reserved").count()).unwrap()
     }
 
     /// Makes due what waits for another try, as minutes and hours would. Answers how many rows.

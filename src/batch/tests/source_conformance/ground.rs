@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::own_server::OwnServer;
 use crate::batch::source::{Keyed, Moment, Source, Span};
 use crate::batch::tests::world;
 use crate::db::{Access, Database};
@@ -16,7 +17,7 @@ use crate::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, MarkSettings, MarkValue, OnUncertain, Pages, Relation,
     Secret, ServerSettings, SourceSettings, SqliteSettings, TlsMode,
 };
-use crate::test_servers::{self, Postgres};
+use crate::test_servers;
 
 /// An empty database.
 pub(super) struct Ground {
@@ -29,6 +30,7 @@ pub(super) struct Ground {
 enum Place {
     File(TempDir),
     Postgres(String),
+    MariaDb(String),
 }
 
 /// What a kind of database calls things.
@@ -85,6 +87,29 @@ impl Ground {
         }
     }
 
+    pub(super) fn mariadb() -> Self {
+        let url = test_servers::mariadb().database();
+        Self {
+            settings: DatabaseSettings::MySql(server(&url)),
+            words: Words {
+                // Its collation takes upper and lower case and some accents for the same, which a key may not be.
+                text_key: "VARCHAR(50) COLLATE utf8mb4_bin",
+                uuid: "UUID",
+                bytes: "BLOB",
+                times: &[
+                    // The session's zone is UTC.
+                    ("TIMESTAMP NULL", false),
+                    ("DATETIME", false),
+                    ("DATETIME(6)", false),
+                    ("VARCHAR(30)", false),
+                ],
+                yes: Scalar::Int(1),
+                decimal: ("DECIMAL(30, 2)", Scalar::Text("12345678901234567890.10".to_owned())),
+            },
+            place: Place::MariaDb(url),
+        }
+    }
+
     /// Runs a script as somebody else would.
     #[track_caller]
     pub(super) fn sql(&self, script: &str) {
@@ -95,6 +120,7 @@ impl Ground {
                 connection.execute_batch(script).unwrap();
             }
             Place::Postgres(url) => drop(test_servers::postgres().execute(url, script)),
+            Place::MariaDb(url) => drop(test_servers::mariadb().execute(url, script)),
         }
     }
 
@@ -119,6 +145,10 @@ impl Ground {
                 lines.join("\n")
             }
             Place::Postgres(url) => test_servers::postgres().execute(url, sql).trim_end().to_owned(),
+            Place::MariaDb(url) => {
+                let lines = test_servers::mariadb().execute(url, sql);
+                lines.trim_end_matches('\n').replace('\t', "|")
+            }
         }
     }
 
@@ -130,15 +160,20 @@ impl Ground {
         Source::new(settings, Database::new(&self.settings, access).unwrap()).unwrap()
     }
 
-    /// A server that the case may stop, and the same ground on it; none for a file.
-    pub(super) fn server_of_its_own(&self) -> Option<(Postgres, DatabaseSettings)> {
+    /// Where the server is.
+    pub(super) fn server_settings(&self) -> &ServerSettings {
+        match &self.settings {
+            DatabaseSettings::Postgres(server) | DatabaseSettings::MySql(server) => server,
+            DatabaseSettings::Sqlite(_) => panic!("a file has no server"),
+        }
+    }
+
+    /// A server that the case may stop; none for a file.
+    pub(super) fn server_of_its_own(&self) -> Option<OwnServer> {
         match self.place {
             Place::File(_) => None,
-            Place::Postgres(_) => {
-                let own = Postgres::start();
-                let settings = DatabaseSettings::Postgres(server(&own.database()));
-                Some((own, settings))
-            }
+            Place::Postgres(_) => Some(OwnServer::postgres()),
+            Place::MariaDb(_) => Some(OwnServer::mariadb()),
         }
     }
 }
@@ -182,9 +217,9 @@ pub(super) fn table(name: &str, key: &[&str], filter: &str, mark: &[(&str, Value
         concurrency: 1,
         window: 1,
         rate: None,
+        pause_on_errors: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
-        pause_on_errors: None,
     }
 }
 

@@ -3,7 +3,9 @@
 mod cases;
 mod changes;
 mod ground;
+mod mariadb_types;
 mod marks;
+mod own_server;
 mod postgres_types;
 
 use self::ground::{Ground, moment, table, texts, walk};
@@ -24,7 +26,7 @@ macro_rules! suite {
     };
 }
 
-suite!(sqlite, postgres; [
+suite!(sqlite, postgres, mariadb; [
     cases: integer_keys, text_keys, uuid_keys, keys_of_several_columns, a_query, times_in_conditions,
         names_that_need_quotes, values_of_every_type, counting_and_taking_all;
     changes: a_table_that_changes_between_pages, rows_that_are_read_again, keys_of_another_kind,
