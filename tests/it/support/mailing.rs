@@ -11,7 +11,6 @@ use super::promise::{Entry, Event, Figures, Flag, Run, Testimony};
 use super::{Project, SmtpSink, eventually};
 
 /// The project, and what is asked of its databases.
-#[derive(Debug)]
 pub(crate) struct Mailing {
     project: Project,
     home: Home,
@@ -96,7 +95,8 @@ impl Mailing {
         self.open_rows() == self.entries(parked)
     }
 
-    fn entries(&self, which: &str) -> u32 {
+    /// How many entries of the ledger are as the SQL condition `which` says.
+    pub(crate) fn entries(&self, which: &str) -> u32 {
         let count = format!("SELECT count(*) FROM ledger_entry WHERE {which}");
         self.state().query_row(&count, [], |row| row.get(0)).unwrap()
     }

@@ -37,6 +37,8 @@ pub(crate) enum Event {
     Refused { who: String },
     /// The receiver asked to be tried again later.
     Deferred { who: String },
+    /// The daemon has stopped in order. What it left reserved would be in doubt at the next start, for no reason.
+    Stop { reserved: u32 },
     /// Somebody was killed, frozen, cut off; or an operator decided.
     Blow {
         what: String,
@@ -128,6 +130,11 @@ pub(crate) fn judge(testimony: &Testimony, resend: bool) -> Result<Account, Vec<
     for who in known.filter(|who| !testimony.rows.contains_key(*who)).collect::<BTreeSet<_>>() {
         court.breaches.push(format!("{who}: not in the table"));
     }
+    for event in &testimony.history {
+        if let Event::Stop { reserved: reserved @ 1.. } = event {
+            court.breaches.push(format!("{reserved} rows left in doubt by a stop in order"));
+        }
+    }
     court.ids(&told);
     court.runs(testimony);
     court.breaches.extend(unexplained(&court.doubts, &testimony.history));
@@ -145,7 +152,7 @@ fn told(history: &[Event]) -> BTreeMap<&str, Told<'_>> {
             Event::Refused { who } => all.entry(who).or_default().refused = true,
             // It says nothing that must show at the end.
             Event::Deferred { who } => drop(all.entry(who).or_default()),
-            Event::Blow { .. } => {}
+            Event::Stop { .. } | Event::Blow { .. } => {}
         }
     }
     all

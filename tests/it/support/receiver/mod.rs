@@ -55,9 +55,10 @@ impl Receiver {
         self.process = spawn(self.address, &self.journal);
     }
 
-    /// It hangs up on the next `mails` mails instead of answering, each second one of them without having taken it.
-    pub(crate) fn drop_next(&self, mails: u32) {
-        self.order(&format!("XDROP {mails}"));
+    /// It hangs up that often instead of answering: in turn in the middle of an envelope, before it takes a mail, and when
+    /// it has just taken one.
+    pub(crate) fn hang_up_in_between(&self, times: u32) {
+        self.order(&format!("XDROP {times}"));
     }
 
     /// It hangs up on everybody at once.
@@ -85,6 +86,11 @@ impl Receiver {
         append(&self.journal).write_all(format!("# {doubt} {what}\n").as_bytes()).unwrap();
     }
 
+    /// Writes down that the daemon has stopped in order, and what it left reserved.
+    pub(crate) fn note_stop(&self, reserved: u32) {
+        append(&self.journal).write_all(format!(". {reserved} -\n").as_bytes()).unwrap();
+    }
+
     /// Mails that were taken.
     pub(crate) fn mails_so_far(&mut self) -> usize {
         let (read, mails) = &mut self.progress;
@@ -104,7 +110,7 @@ impl Receiver {
     }
 }
 
-/// A line of the journal: what happened, the `Message-ID` (a blow: its doubt), and to whom.
+/// A line of the journal: what happened, the `Message-ID` or a number, and to whom.
 fn event(line: &str) -> Event {
     let [kind, detail, who] = *line.splitn(3, ' ').collect::<Vec<_>>() else {
         panic!("not an event: {line}")
@@ -116,6 +122,7 @@ fn event(line: &str) -> Event {
         "5" => Event::Refused { who },
         "4" => Event::Deferred { who },
         "#" => Event::Blow { what: who, doubt: detail.parse().unwrap() },
+        "." => Event::Stop { reserved: detail.parse().unwrap() },
         _ => panic!("not an event: {line}"),
     }
 }

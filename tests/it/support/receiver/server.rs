@@ -56,7 +56,7 @@ struct State {
     streams: BTreeMap<u64, TcpStream>,
     /// How often busy recipients were put off.
     put_off: BTreeMap<String, u32>,
-    /// Mails that get no answer, from now on.
+    /// How often to hang up, from now on.
     dropping: u32,
 }
 
@@ -167,6 +167,11 @@ impl Conversation<'_> {
 
     fn rcpt(&mut self, rest: &str) -> Option<()> {
         let who = rest.strip_prefix("TO:<")?.trim_end_matches('>').to_owned();
+        if self.drops(|left| left % 3 == 0) {
+            // The sender is answered, the recipient is not.
+            self.flush()?;
+            return None;
+        }
         match Nature::of(&who) {
             Nature::Refusing => {
                 self.shared.write(&format!("5 - {who}\n"));
@@ -200,27 +205,25 @@ impl Conversation<'_> {
             }
         }
         let (who, id) = (self.recipient.take()?, id.expect("a mail has a Message-ID, on one line"));
-        let dropping = {
-            let mut state = self.shared.lock();
-            let left = state.dropping;
-            state.dropping = left.saturating_sub(1);
-            left
-        };
-        // Written down before the answer: whatever happens from here on, it was taken.
-        match dropping {
-            0 => {
-                self.shared.write(&format!("+ {id} {who}\n"));
-                self.answer("250 2.0.0 taken")
-            }
-            left if left % 2 == 1 => {
-                self.shared.write(&format!("+! {id} {who}\n"));
-                None
-            }
-            _ => {
-                self.shared.write(&format!("? - {who}\n"));
-                None
-            }
+        if self.drops(|left| left % 3 == 1) {
+            self.shared.write(&format!("+! {id} {who}\n"));
+            return None;
         }
+        if self.drops(|left| left % 3 == 2) {
+            self.shared.write(&format!("? - {who}\n"));
+            return None;
+        }
+        // Written down before the answer: whatever happens from here on, it was taken.
+        self.shared.write(&format!("+ {id} {who}\n"));
+        self.answer("250 2.0.0 taken")
+    }
+
+    /// Whether this is the moment to hang up that was ordered; `now` is told how often it is still to be done.
+    fn drops(&self, now: impl Fn(u32) -> bool) -> bool {
+        let mut state = self.shared.lock();
+        let drops = state.dropping > 0 && now(state.dropping);
+        state.dropping -= u32::from(drops);
+        drops
     }
 
     /// The next line, without its end; `None` when the client is gone.
