@@ -1,5 +1,6 @@
 //! What the ledger costs: deliveries that do nothing, through reserve, record and mark, beside a bare
-//! loop that selects and marks the same rows without a ledger.
+//! loop that selects and marks the same rows without a ledger. The source is a SQLite file; the ledger is one as well,
+//! and then on a private PostgreSQL server that syncs what it commits.
 //!
 //! `cargo bench --bench ledger` prints rows a second of each round and the medians.
 //! `GULOU_BENCH_ROWS` (200000), `GULOU_BENCH_ROUNDS` (5), `GULOU_BENCH_WINDOW` (256), `GULOU_BENCH_CONCURRENCY` (16)
@@ -13,29 +14,44 @@ use gulou::action::{Delivery, Outcome};
 use gulou::batch::{Batch, Deliver};
 use gulou::clock::Clock;
 use gulou::db::{Access, Database};
-use gulou::run::{Fire, Output, Reason, Row, RunContext, Status};
+use gulou::run::{Fire, Output, Progress, Reason, Row, RunContext, Status};
 use gulou::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, MailSettings, MarkSettings, MarkValue, OnUncertain,
     Pages, Relation, SourceSettings, SqliteSettings,
 };
-use gulou::store::Store;
+use gulou::store::{Server, Store};
 use rusqlite::{Connection, params};
 use tokio_util::sync::CancellationToken;
+
+#[path = "../tests/servers/mod.rs"]
+mod servers;
 
 fn main() {
     let rows: u32 = from_env("GULOU_BENCH_ROWS", 200_000);
     let rounds: u32 = from_env("GULOU_BENCH_ROUNDS", 5);
     println!("{rows} rows a round; rows a second");
-    println!("{:>6}  {:>10}  {:>10}  {:>6}", "round", "bare", "ledger", "ratio");
-    let (mut bare, mut ours) = (Vec::new(), Vec::new());
+    println!(
+        "{:>6}  {:>10}  {:>10}  {:>6}  {:>10}  {:>6}",
+        "round", "bare", "sqlite", "ratio", "postgres", "ratio"
+    );
+    let server = servers::postgres();
+    let mut figures = [Vec::new(), Vec::new(), Vec::new()];
+    let show = |name: &str, [bare, sqlite, postgres]: [f64; 3]| {
+        let (one, other) = (sqlite / bare, postgres / bare);
+        println!("{name:>6}  {bare:>10.0}  {sqlite:>10.0}  {one:>6.2}  {postgres:>10.0}  {other:>6.2}");
+    };
     for round in 1..=rounds {
-        let (one, other) = (bare_loop(rows), through_the_ledger(rows));
-        println!("{round:>6}  {one:>10.0}  {other:>10.0}  {:>6.2}", other / one);
-        bare.push(one);
-        ours.push(other);
+        let dir = tempfile::tempdir().unwrap();
+        let bare = bare_loop(rows);
+        let sqlite = through_the_ledger(rows, Store::open(&dir.path().join("state.db")).unwrap());
+        let state = Server::new(server.database().parse().unwrap(), "gulou");
+        let postgres = through_the_ledger(rows, Store::open_postgres(&state).unwrap());
+        show(&round.to_string(), [bare, sqlite, postgres]);
+        for (figures, figure) in figures.iter_mut().zip([bare, sqlite, postgres]) {
+            figures.push(figure);
+        }
     }
-    let (bare, ours) = (median(bare), median(ours));
-    println!("median  {bare:>10.0}  {ours:>10.0}  {:>6.2}", ours / bare);
+    show("median", figures.map(median));
 }
 
 fn from_env(name: &str, default: u32) -> u32 {
@@ -119,11 +135,10 @@ impl Deliver for Nothing {
     }
 }
 
-fn through_the_ledger(rows: u32) -> f64 {
+fn through_the_ledger(rows: u32, store: Store) -> f64 {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("main.db");
     drop(fill(&path, rows));
-    let store = Store::open(&dir.path().join("state.db")).unwrap();
     let source = DatabaseSettings::Sqlite(SqliteSettings { path, create_with: None });
     let database = Database::new(&source, Access::Full).unwrap();
     let clock = Clock::system();
@@ -143,6 +158,7 @@ fn through_the_ledger(rows: u32) -> f64 {
     };
     let context = RunContext {
         output: Output::discard(),
+        progress: Progress::default(),
         drain: CancellationToken::new(),
         abort: CancellationToken::new(),
     };

@@ -51,15 +51,41 @@ SELECT activities.id, 1 + (activities.id * 37 + seat * 101) % 10000 FROM activit
 
 CREATE TABLE orders (
   id         INTEGER PRIMARY KEY,
+  user_id    INTEGER NOT NULL REFERENCES users (id),
   product    TEXT    NOT NULL,
   cents      INTEGER NOT NULL,
   ordered_at TEXT    NOT NULL               -- UTC
 );
 
--- One every 40 minutes, from three weeks ago to one week ahead, so that the first report has something to tell.
+CREATE INDEX orders_by_time ON orders (ordered_at);
+
+-- One every 40 minutes by one of fifty users, from three weeks ago to one week ahead, so that the first report has
+-- something to tell.
 WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1007)
-INSERT INTO orders (product, cents, ordered_at)
-SELECT CASE n % 4 WHEN 0 THEN '茉莉花茶' WHEN 1 THEN '豌豆黄' WHEN 2 THEN '冰糖葫芦' ELSE '兔儿爷' END,
+INSERT INTO orders (user_id, product, cents, ordered_at)
+SELECT 1 + (n * 37) % 50,
+       CASE n % 4 WHEN 0 THEN '茉莉花茶' WHEN 1 THEN '豌豆黄' WHEN 2 THEN '冰糖葫芦' ELSE '兔儿爷' END,
        1200 + (n * 7919) % 6800,
        datetime('now', '-21 days', '+' || (n * 40) || ' minutes')
 FROM numbers;
+
+CREATE TABLE reminders (
+  id        INTEGER PRIMARY KEY,
+  email     TEXT    NOT NULL,
+  name      TEXT    NOT NULL,
+  note      TEXT    NOT NULL,
+  remind_at TEXT    NOT NULL,               -- UTC; the minute that the user chose
+  sent      BOOLEAN NOT NULL DEFAULT false,
+  sent_at   TEXT                            -- UTC
+);
+
+-- Those that are still to come, in the order of their time: whoever asks every second what is due reads no other row.
+CREATE INDEX reminders_to_come ON reminders (remind_at, id) WHERE sent = false;
+
+-- One every five minutes for the next four hours.
+WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 48)
+INSERT INTO reminders (email, name, note, remind_at)
+SELECT email, name,
+       CASE n % 4 WHEN 0 THEN '喝一杯水' WHEN 1 THEN '站起来走走' WHEN 2 THEN '给家里打电话' ELSE '收晾在外面的衣服' END,
+       strftime('%Y-%m-%d %H:%M:00', 'now', '+' || (5 * n) || ' minutes')
+FROM numbers JOIN users ON users.id = n;

@@ -7,7 +7,7 @@
 #   ./scripts/torture.sh --rounds 20            as many as that, each with a seed of its own
 #   ./scripts/torture.sh --seed 7               that round again
 #   ./scripts/torture.sh --rows N --kills N     (--kills: all blows; every eighth is a SIGKILL to the daemon)
-#   ./scripts/torture.sh --database sqlite --on-uncertain hold   (or `resend`; both default to all)
+#   ./scripts/torture.sh --database sqlite --on-uncertain hold   (or `postgres`, `mariadb`; `resend`; both default to all)
 #   ./scripts/torture.sh --pause MS             how long the daemon is frozen and the database away: 31000, past every deadline
 #   ./scripts/torture.sh --cron                 ten random expressions a clock change, ten minutes of fuzzing
 #   ./scripts/torture.sh --cron --expressions N --seconds N   (N expressions: at most 32)
@@ -36,8 +36,8 @@ while [ $# -gt 0 ]; do
 done
 
 case "$database" in
-  all) homes=(sqlite) ;;
-  sqlite) homes=("$database") ;;
+  all) homes=(sqlite postgres mariadb) ;;
+  sqlite | postgres | mariadb) homes=("$database") ;;
   *) echo "no such database: $database" >&2; exit 2 ;;
 esac
 case "$on_uncertain" in

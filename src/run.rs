@@ -1,11 +1,15 @@
 //! A fire, its run and its outcome: the words that engine, targets, batches and store share.
 
+mod progress;
+
 use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
+
+pub use self::progress::{Counts, HowFar, Progress};
 
 /// Why a run happens. Every run carries its reason; all reasons take the same path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -209,6 +213,8 @@ impl fmt::Debug for Output {
 pub struct RunContext {
     /// Where the run's output goes.
     pub output: Output,
+    /// Where a batch writes how far it is.
+    pub progress: Progress,
     /// Fires when the daemon drains: batches stop at the next checkpoint and return
     /// [`Status::Interrupted`]; functions and commands ignore it and run to their end.
     pub drain: CancellationToken,

@@ -21,8 +21,10 @@ pub use secret::Secret;
 /// The whole daemon.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// The SQLite file of the state store.
-    pub state: PathBuf,
+    /// Where the state is.
+    pub state: StateSettings,
+    /// The socket of the daemon's API.
+    pub socket: PathBuf,
     /// Name, kind and place of the databases that batches use.
     pub databases: BTreeMap<String, DatabaseSettings>,
     /// Name and transport of each `mail` entry.
@@ -37,6 +39,32 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The function folders, sorted by name.
     pub functions: Vec<FunctionSettings>,
+}
+
+/// Where a state is. Shown, it is the path of the file, or a URL without the password.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StateSettings {
+    /// In a SQLite file.
+    Sqlite(PathBuf),
+    /// On a PostgreSQL server.
+    Postgres {
+        /// The database.
+        server: ServerSettings,
+        /// The schema of the tables, which belongs to them alone.
+        schema: String,
+    },
+}
+
+impl std::fmt::Display for StateSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres { server, schema } => {
+                let ServerSettings { host, port, user, database, .. } = server;
+                write!(f, "postgres://{user}@{host}:{port}/{database}?schema={schema}")
+            }
+        }
+    }
 }
 
 /// What every event carries.

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::run::Counts;
+
 /// Where a row stands in the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heading {
@@ -75,6 +77,13 @@ impl Account {
                  failed + {held} held + {retrying} retrying + {uncertain} uncertain + {vanished} vanished = {sum}"
             )
         })
+    }
+
+    /// For those who ask during the run; `to_come` in it, if that is known.
+    pub(super) fn counts(&self, to_come: Option<u64>) -> Counts {
+        let &Self { selected, sent, failed, held, retrying, uncertain, vanished, remaining, .. } = self;
+        let settled = sent + failed + held + retrying + uncertain + vanished;
+        Counts { taken: selected, sent, failed, retrying, settled, remaining, to_come }
     }
 
     /// For programs.
@@ -161,6 +170,8 @@ mod tests {
         account.take_out(Heading::Retrying);
         account.enter(Heading::Vanished);
         assert_eq!(account.imbalance(), None);
+        let counts = account.counts(Some(4));
+        assert_eq!((counts.taken, counts.settled, counts.sent, counts.to_come), (3, 3, 1, Some(4)));
     }
 
     #[test]

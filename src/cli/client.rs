@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
+use crate::config::StatePlace;
 use crate::server::socket;
 use crate::server::wire::{self, FireLine, ROOT};
 
@@ -27,8 +28,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// would be printed once more.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    #[error("no gulou daemon is running on the state {state}; start it with `gulou serve`", state = .0.display())]
-    NoDaemon(PathBuf),
+    #[error("no gulou daemon is running on the state {state}; start it with `gulou serve`", state = .0)]
+    NoDaemon(String),
     #[error("could not reach the daemon at {socket}: {reason}{hint}", socket = .socket.display())]
     Unreachable { socket: PathBuf, reason: io::Error, hint: &'static str },
     #[error("the daemon did not answer within {} s", PATIENCE.as_secs())]
@@ -60,15 +61,14 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Reaches the daemon on `state`; none when there is none.
-    pub(super) fn find(state: &Path) -> Result<Option<Self>, ClientError> {
-        let place = socket::path_of(state);
+    /// Reaches the daemon at `place`, its socket; none when there is none.
+    pub(super) fn find(place: &Path) -> Result<Option<Self>, ClientError> {
         let unreachable = |reason: io::Error| {
             let denied = reason.kind() == io::ErrorKind::PermissionDenied;
             let hint = if denied { "; it is for the user that runs the daemon alone" } else { "" };
-            ClientError::Unreachable { socket: place.clone(), reason, hint }
+            ClientError::Unreachable { socket: place.to_owned(), reason, hint }
         };
-        let stream = match socket::connect(&place) {
+        let stream = match socket::connect(place) {
             Ok(stream) => stream,
             Err(error) if is_nobody(&error) => return Ok(None),
             Err(error) => return Err(unreachable(error)),
@@ -86,9 +86,9 @@ impl Daemon {
         Ok(Some(Self { runtime, sender, other_version: None }))
     }
 
-    /// The daemon on `state`, which must be there.
-    pub(super) fn reach(state: &Path) -> Result<Self, ClientError> {
-        Self::find(state)?.ok_or_else(|| ClientError::NoDaemon(state.to_owned()))
+    /// The daemon at `place`, which must be there.
+    pub(super) fn reach(place: &StatePlace) -> Result<Self, ClientError> {
+        Self::find(&place.socket)?.ok_or_else(|| ClientError::NoDaemon(place.state.to_string()))
     }
 
     /// Asks a question.
@@ -203,12 +203,13 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::settings::StateSettings;
 
     /// Something at the socket that gives one answer, and hands back what it was asked.
-    fn answering(answer: &'static str) -> (TempDir, PathBuf, JoinHandle<String>) {
+    fn answering(answer: &'static str) -> (TempDir, StatePlace, JoinHandle<String>) {
         let folder = TempDir::new().unwrap();
-        let state = folder.path().join("gulou.db");
-        let listener = UnixListener::bind(socket::path_of(&state)).unwrap();
+        let place = place(&folder, "gulou.db");
+        let listener = UnixListener::bind(&place.socket).unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut asked = Vec::new();
@@ -220,7 +221,12 @@ mod tests {
             stream.write_all(answer.replace("OURS", wire::SERVER).as_bytes()).unwrap();
             String::from_utf8(asked).unwrap()
         });
-        (folder, state, server)
+        (folder, place, server)
+    }
+
+    fn place(folder: &TempDir, name: &str) -> StatePlace {
+        let socket = folder.path().join(format!("{name}.sock"));
+        StatePlace { state: StateSettings::Sqlite(folder.path().join(name)), socket }
     }
 
     fn asked(answer: &'static str) -> Result<Value, String> {
@@ -234,14 +240,14 @@ mod tests {
     fn no_daemon_is_no_error_until_one_is_needed() {
         let folder = TempDir::new().unwrap();
         for state in ["gulou.db", "var/gulou.db"] {
-            let state = folder.path().join(state);
-            assert!(Daemon::find(&state).unwrap().is_none());
-            let error = Daemon::reach(&state).err().unwrap().to_string();
+            let place = place(&folder, state);
+            assert!(Daemon::find(&place.socket).unwrap().is_none());
+            let error = Daemon::reach(&place).err().unwrap().to_string();
             assert!(error.starts_with("no gulou daemon is running on the state /"), "{error}");
             assert!(error.ends_with("gulou.db; start it with `gulou serve`"), "{error}");
         }
-        let stale = folder.path().join("stale.db");
-        drop(UnixListener::bind(socket::path_of(&stale)).unwrap());
+        let stale = folder.path().join("stale.sock");
+        drop(UnixListener::bind(&stale).unwrap());
         assert!(Daemon::find(&stale).unwrap().is_none());
     }
 

@@ -121,7 +121,7 @@ struct Viewer<'s> {
 
 impl<'s> Viewer<'s> {
     fn new(settings: &'s Settings, clock: Clock) -> anyhow::Result<Self> {
-        let state = Reader::open(&settings.state).context("could not look at the state")?;
+        let state = Reader::of(&settings.state).context("could not look at the state")?;
         let runtime = Builder::new_current_thread().enable_all().build().context("could not start")?;
         Ok(Self { runtime, settings, now: clock.now(), host: Host::new(clock.clone()), clock, state })
     }

@@ -1,16 +1,18 @@
 //! `gulou fire`: by the running daemon, or here when there is none.
 
-use std::io::Write as _;
+use std::io::{Stderr, Write as _};
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::client::Daemon;
 use super::logging::{self, LogFormat};
+use super::progress::Bar;
 use super::{ConfigArg, exit};
 use crate::clock::Clock;
 use crate::daemon;
-use crate::run::{Output, Status};
+use crate::run::{Output, Progress, Status};
 use crate::server::wire::{self, Ended, FireLine};
 use crate::settings::{FunctionSettings, Settings};
 use crate::spelling::did_you_mean;
@@ -18,8 +20,8 @@ use crate::spelling::did_you_mean;
 /// Run a function now, as a timed fire would, and show what it says
 ///
 /// The running daemon does it: the function's overlap rule holds, and when this command is interrupted the run
-/// goes on. Without a daemon it runs here, and holds the lock of the state meanwhile. Either way it is recorded
-/// in the history.
+/// goes on. Without a daemon it runs here, holds the lock of the state meanwhile, and a batch shows on a terminal how
+/// far it is. Either way it is recorded in the history.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   gulou fire --config config.example.json tomylove
@@ -39,11 +41,11 @@ pub(super) struct Fire {
 
 impl Fire {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        match Daemon::find(&state)? {
+        match Daemon::find(&place.socket)? {
             Some(daemon) => self.ask(daemon),
             None => self.alone(),
         }
@@ -53,7 +55,7 @@ impl Fire {
     fn ask(self, mut daemon: Daemon) -> anyhow::Result<u8> {
         let (function, trigger) = split(&self.name);
         let fire = wire::Fire { function: function.to_owned(), trigger: trigger.map(str::to_owned) };
-        let teller = Teller { json: self.json };
+        let teller = Teller { json: self.json, bar: None };
         let (mut claimed, mut last) = (None, None);
         daemon.fire(&fire, |line| {
             if let FireLine::Claimed { run, .. } = &line {
@@ -83,10 +85,18 @@ impl Fire {
         let clock = Clock::system();
         // What the run says is shown as it comes, its end is the last line: the log would say it twice.
         logging::start(LogFormat::Text, "warn", &clock);
-        let teller = Teller { json: self.json };
-        let output = Output::new(move |stream, line| teller.tell(&FireLine::output(stream, line)));
+        let bar = if self.json { None } else { Bar::of_stderr().map(Arc::new) };
+        let teller = Teller { json: self.json, bar: bar.clone() };
+        let (mirror, progress) = (teller.clone(), Progress::default());
+        let output = Output::new(move |stream, line| mirror.tell(&FireLine::output(stream, line)));
         let runtime = tokio::runtime::Runtime::new().context("could not start the async runtime")?;
-        let (run, outcome) = runtime.block_on(daemon::fire(&settings, clock, trigger, output))?;
+        let (run, outcome) = runtime.block_on(async {
+            let fired = Box::pin(daemon::fire(&settings, clock.clone(), trigger, output, progress.clone()));
+            match &bar {
+                Some(bar) => bar.during(fired, || progress.at(clock.monotonic())).await,
+                None => fired.await,
+            }
+        })?;
         let ended = Ended::from(outcome);
         if self.json {
             // Nobody knows the number before the run begins; it comes where it is known.
@@ -98,13 +108,22 @@ impl Fire {
 }
 
 /// Shows a run as it goes. That nobody reads must not stop it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Teller {
     json: bool,
+    /// Stays below what is shown.
+    bar: Option<Arc<Bar<Stderr>>>,
 }
 
 impl Teller {
-    fn tell(self, line: &FireLine) {
+    fn tell(&self, line: &FireLine) {
+        match &self.bar {
+            Some(bar) => bar.aside(|| self.print(line)),
+            None => self.print(line),
+        }
+    }
+
+    fn print(&self, line: &FireLine) {
         let _ = match line {
             line if self.json => match serde_json::to_string(line) {
                 Ok(text) => writeln!(std::io::stdout(), "{text}"),
@@ -122,7 +141,7 @@ impl Teller {
     }
 
     /// The result and the last line; answers the exit code.
-    fn close(self, run: i64, ended: &Ended) -> anyhow::Result<u8> {
+    fn close(&self, run: i64, ended: &Ended) -> anyhow::Result<u8> {
         let Ended { status, message, result } = ended;
         let succeeded = status == Status::Succeeded.as_str();
         if !self.json {

@@ -37,11 +37,11 @@ pub(super) struct History {
 
 impl History {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        let reader = Reader::open(&state)?;
+        let reader = Reader::of(&place.state)?;
         let (function, trigger) = match self.name.as_deref().map(|name| name.split_once('/')) {
             None => (None, None),
             Some(None) => (self.name.clone(), None),

@@ -34,11 +34,11 @@ const HEADINGS: [&str; 5] = ["TRIGGER", "SCHEDULE", "NEXT FIRE", "TARGET", "STAT
 
 impl List {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        let Listing { triggers, problems, halted } = match running(&state)? {
+        let Listing { triggers, problems, halted } = match running(&place.socket)? {
             Some(found) => found,
             None => match self.config.load() {
                 Ok(loaded) => on_disk(&loaded.settings, Clock::system().now()),
@@ -69,9 +69,9 @@ struct Listing {
     halted: Vec<Halted>,
 }
 
-/// What the daemon on `state` runs, if there is one, and what keeps functions from running.
-fn running(state: &Path) -> Result<Option<Listing>, ClientError> {
-    let Some(mut daemon) = Daemon::find(state)? else { return Ok(None) };
+/// What the daemon at `socket` runs, if there is one, and what keeps functions from running.
+fn running(socket: &Path) -> Result<Option<Listing>, ClientError> {
+    let Some(mut daemon) = Daemon::find(socket)? else { return Ok(None) };
     let triggers = daemon.get("triggers")?;
     let Triggers { triggers } = daemon.typed(triggers)?;
     let status = daemon.get("status")?;

@@ -24,12 +24,12 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
         let reader =
-            Reader::open(&state)?.with_context(|| format!("there is no state yet at {}", state.display()))?;
+            Reader::of(&place.state)?.with_context(|| format!("there is no state yet at {}", place.state))?;
         let Some(run) = reader.run(&self.run)? else {
             bail!("there is no run `{}`; `gulou history` lists the runs", self.run);
         };

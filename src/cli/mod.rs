@@ -14,6 +14,7 @@ mod logs;
 mod next;
 mod pause;
 mod problems;
+mod progress;
 mod reload;
 mod resume;
 mod serve;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::clock::Clock;
-use crate::config::{self, Invalid, Loaded};
+use crate::config::{self, Invalid, Loaded, StatePlace};
 
 /// Runs cloud-function folders, commands and database batches on a seven-field cron schedule.
 #[derive(Debug, Parser)]
@@ -69,10 +70,10 @@ impl ConfigArg {
         valid(config::load(&self.config, Clock::system().now()))
     }
 
-    /// Only where the state is: what a verb needs that reads history, or asks the daemon, while function
+    /// Only where the state and its daemon are: what a verb needs that reads history, or asks the daemon, while function
     /// folders may be invalid. On errors as [`ConfigArg::load`].
-    fn state(&self) -> Result<PathBuf, u8> {
-        valid(config::state_path(&self.config))
+    fn place(&self) -> Result<StatePlace, u8> {
+        valid(config::state_place(&self.config))
     }
 }
 

@@ -50,8 +50,8 @@ pub(super) struct WhichArgs {
 impl WhichArgs {
     /// Gives the order, and prints what came of it: `done` and the name of each trigger, or `nothing`.
     pub(super) fn tell(self, order: &str, done: &str, nothing: &str) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
         let which = if self.all {
@@ -59,7 +59,7 @@ impl WhichArgs {
         } else {
             Which { names: Some(self.names), all: None }
         };
-        let mut daemon = Daemon::reach(&state)?;
+        let mut daemon = Daemon::reach(&place)?;
         let answer = daemon.post(order, &which)?;
         let mut out = std::io::stdout().lock();
         if self.json {

@@ -28,11 +28,11 @@ pub(super) struct Reload {
 
 impl Reload {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        let mut daemon = Daemon::reach(&state)?;
+        let mut daemon = Daemon::reach(&place)?;
         let answer = daemon.post("reload", &serde_json::json!({}))?;
         let report: Reloaded = daemon.typed(answer.clone())?;
         let mut out = std::io::stdout().lock();

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::client::Daemon;
 use super::times::{seconds, span};
-use super::{ConfigArg, exit, problems};
+use super::{ConfigArg, exit, problems, progress};
 use crate::server::wire;
 
 /// Show what the running daemon does: what runs, what waits, what fires next, what is wrong
@@ -27,11 +27,11 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) fn run(self) -> anyhow::Result<u8> {
-        let state = match self.config.state() {
-            Ok(state) => state,
+        let place = match self.config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        let mut daemon = Daemon::reach(&state)?;
+        let mut daemon = Daemon::reach(&place)?;
         let status = daemon.get("status")?;
         let mut out = std::io::stdout().lock();
         if self.json {
@@ -98,10 +98,13 @@ fn text(status: &wire::Status) -> String {
 fn running(status: &wire::Status) -> String {
     let mut text = format!("{:>6}  {:<25}  {:>9}  TRIGGER\n", "RUN", "FIRE TIME", "FOR");
     for run in &status.running {
-        let wire::Running { run, function, trigger, fire_time, reason, started_at } = run;
+        let wire::Running { run, function, trigger, fire_time, reason, started_at, progress } = run;
         let reason = if reason == "timed" { String::new() } else { format!(" ({reason})") };
         let (time, age) = (seconds(fire_time.timestamp()), span(status.now - started_at));
         let _ = writeln!(text, "{run:>6}  {time}  {age:>9}  {function}/{trigger}{reason}");
+        if let Some(progress) = progress {
+            let _ = writeln!(text, "        {}", progress::text(progress));
+        }
     }
     let more = status.running_count.saturating_sub(status.running.len());
     if more > 0 {
@@ -148,9 +151,13 @@ next fire none
     #[test]
     fn everything_else_comes_below() {
         let text = status(&json!({
-            "running_count": 2,
+            "running_count": 3,
             "running": [{ "run": 7, "function": "f", "trigger": "t", "fire_time": "2026-06-01T00:59:00Z",
-                          "reason": "manual", "started_at": "2026-06-01T00:59:00.250Z" }],
+                          "reason": "manual", "started_at": "2026-06-01T00:59:00.250Z" },
+                        { "run": 8, "function": "b", "trigger": "t", "fire_time": "2026-06-01T01:00:00Z",
+                          "reason": "timed", "started_at": "2026-06-01T01:00:00.250Z",
+                          "progress": { "taken": 700, "sent": 600, "failed": 2, "retrying": 0,
+                                        "remaining": 9000, "rate": 312.4, "left_ms": 33_000 } }],
             "next": { "function": "f", "trigger": "t", "due": "2026-06-01T01:00:05.250Z" },
             "reloaded_at": "2026-06-01T00:00:00Z",
             "claim_ms": 0.8249, "clock_behind": "2026-06-01T02:00:00Z",
@@ -168,6 +175,8 @@ the clock went back: fire times up to 2026-06-01T10:00:00+08:00 have been dealt 
 
    RUN  FIRE TIME                        FOR  TRIGGER
      7  2026-06-01T08:59:00+08:00    1 m 0 s  f/t (manual)
+     8  2026-06-01T09:00:00+08:00        0 s  b/t
+        600 sent, 2 failed, 312/s, 9000 remaining, 33 s left
         and 1 more
 
 the folder `g` cannot be used as it is since 2026-06-01T08:00:00+08:00; its old version goes on:

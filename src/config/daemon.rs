@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::database;
 use super::decode::{Keys, Node};
 use super::units::{duration, mailbox, positive_duration, timezone};
+use super::{database, state};
 use crate::settings::{
     DatabaseSettings, EventSettings, FunctionSettings, HistorySettings, MailRoute, MailTransportSettings,
-    Settings,
+    Settings, StateSettings,
 };
 
 /// The zone of triggers that name none: the cloud's.
@@ -18,6 +18,7 @@ const DEFAULT_ZONE: &str = "Asia/Shanghai";
 const KEYS: Keys = Keys {
     known: &[
         "state",
+        "socket",
         "triggers",
         "timezone",
         "app_id",
@@ -35,7 +36,10 @@ const KEYS: Keys = Keys {
 /// The daemon config, read. What could not be read has its default, and an error was reported.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct DaemonConfig {
-    pub state: PathBuf,
+    pub state: StateSettings,
+    /// None: see [`DaemonConfig::socket`].
+    socket: Option<PathBuf>,
+    folder: PathBuf,
     /// The folder of function folders, as the user would reach it.
     pub triggers: PathBuf,
     pub timezone: String,
@@ -55,7 +59,9 @@ impl DaemonConfig {
     /// What an empty file in `folder` says.
     pub fn defaults(folder: &Path) -> Self {
         Self {
-            state: absolute(folder, "gulou.db"),
+            state: StateSettings::Sqlite(absolute(folder, "gulou.db")),
+            socket: None,
+            folder: folder.to_owned(),
             triggers: folder.join("triggers"),
             timezone: DEFAULT_ZONE.to_owned(),
             event: EventSettings { app_id: None, event_type: "timer".to_owned() },
@@ -73,9 +79,10 @@ impl DaemonConfig {
     pub fn read(node: &Node<'_>, folder: &Path) -> Self {
         let mut config = Self::defaults(folder);
         let Some(fields) = node.object(&KEYS) else { return config };
-        if let Some(state) = fields.read("state", |node| database::sqlite_path(node, folder, "the state")) {
+        if let Some(state) = fields.read("state", |node| state::read(node, folder)) {
             config.state = state;
         }
+        config.socket = fields.read("socket", |node| Some(absolute(folder, node.text()?)));
         if let Some(triggers) = fields.read("triggers", Node::text) {
             config.triggers = folder.join(triggers);
         }
@@ -90,7 +97,9 @@ impl DaemonConfig {
         config.database_names = Some(databases.iter().map(|(name, _)| (*name).to_owned()).collect());
         for (name, entry) in databases {
             if let Some(database) = database::read(&entry, folder) {
-                if matches!(&database, DatabaseSettings::Sqlite(file) if file.path == config.state) {
+                let state = &config.state;
+                if matches!((&database, state), (DatabaseSettings::Sqlite(file), StateSettings::Sqlite(path)) if file.path == *path)
+                {
                     let help =
                         "give one of them a file of its own: the state belongs to Gulou alone".to_owned();
                     entry.error(format!("the database `{name}` is the state itself"), help);
@@ -117,9 +126,24 @@ impl DaemonConfig {
         config
     }
 
+    /// Where the API listens: beside the state file, so that no two states share a socket. A state elsewhere leaves it
+    /// beside this file.
+    pub fn socket(&self) -> PathBuf {
+        match (&self.socket, &self.state) {
+            (Some(path), _) => path.clone(),
+            (None, StateSettings::Sqlite(state)) => {
+                let mut name = state.clone().into_os_string();
+                name.push(".sock");
+                name.into()
+            }
+            (None, StateSettings::Postgres { .. }) => absolute(&self.folder, "gulou.sock"),
+        }
+    }
+
     /// All settings, with those of the functions.
     pub fn settings(self, functions: Vec<FunctionSettings>) -> Settings {
         Settings {
+            socket: self.socket(),
             state: self.state,
             databases: self.databases,
             mail: self.mail,

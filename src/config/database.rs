@@ -42,7 +42,7 @@ fn server_kind(scheme: &str) -> Option<Kind> {
 }
 
 /// Reports keys that belong to another kind of database.
-fn foreign(fields: &Fields<'_>, keys: &[&str], kind: &str) {
+pub(super) fn foreign(fields: &Fields<'_>, keys: &[&str], kind: &str) {
     for key in keys {
         if let Some(node) = fields.get(key) {
             node.error(format!("`{key}` belongs to {kind}"), "delete the key".to_owned());
@@ -96,8 +96,19 @@ pub(super) fn sqlite_path(node: &Node<'_>, folder: &Path, what: &str) -> Option<
 
 fn server(fields: &Fields<'_>, folder: &Path, default_port: u16) -> Option<ServerSettings> {
     let node = fields.get("url")?;
-    let (scheme, _) = node.text()?.split_once("://")?;
-    let place = match place(node.text()?, default_port) {
+    login(fields, node.text()?, folder, default_port)
+}
+
+/// The server that `url`, the text of `fields`' own, and the keys beside it name.
+pub(super) fn login(
+    fields: &Fields<'_>,
+    url: &str,
+    folder: &Path,
+    default_port: u16,
+) -> Option<ServerSettings> {
+    let node = fields.get("url")?;
+    let (scheme, _) = url.split_once("://")?;
+    let place = match place(url, default_port) {
         Ok(place) => place,
         Err(problem) => {
             node.error(problem, format!("write `{scheme}://user@host:{default_port}/database`"));
@@ -199,7 +210,7 @@ fn is_local(host: &str) -> bool {
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn percent_decode(text: &str) -> Result<String, String> {
+pub(super) fn percent_decode(text: &str) -> Result<String, String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, tail @ ..] = rest {

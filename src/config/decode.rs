@@ -157,6 +157,11 @@ impl<'a> Node<'a> {
         matches!(self.value, Value::StringLit(_))
     }
 
+    /// Whether this is an object.
+    pub fn is_object(&self) -> bool {
+        matches!(self.value, Value::Object(_))
+    }
+
     /// A string.
     pub fn string(&self) -> Option<&'a str> {
         match self.value {
@@ -298,6 +303,11 @@ impl<'a> Node<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// What an object would be that has nothing but `key`, for a value that may be written without one.
+    pub fn just(key: &'a str, node: &Node<'a>) -> Self {
+        Self { node: node.clone(), fields: vec![(key, node.clone())] }
+    }
+
     /// The object itself.
     pub fn node(&self) -> &Node<'a> {
         &self.node

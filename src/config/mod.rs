@@ -42,4 +42,4 @@ pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;
 pub use lint::lints;
 pub use load::{Invalid, Loaded, load};
-pub use state::state_path;
+pub use state::{StatePlace, state_place};

@@ -27,8 +27,8 @@ use wiring::{Runners, Wiring};
 use crate::batch::Discarded;
 use crate::clock::Clock;
 use crate::engine::{Engine, Foreground, Limits, Reload, Runner};
-use crate::run::{Outcome, Output};
-use crate::server::socket::{self, Socket};
+use crate::run::{Outcome, Output, Progress};
+use crate::server::socket::Socket;
 use crate::server::{self, Api, Info};
 use crate::settings::Settings;
 use crate::store::Store;
@@ -41,7 +41,7 @@ pub(crate) async fn serve(settings: Settings, clock: Clock, source: Source) -> a
     let (drain, abort) = signals::stop()?;
     let hangups = signals::hangups()?;
     let wiring = Arc::new(Wiring::open(&settings, clock.clone())?);
-    let Settings { state, event, history, max_runs, drain_timeout, functions, .. } = settings;
+    let Settings { state, socket, event, history, max_runs, drain_timeout, functions, .. } = settings;
     let functions =
         functions.iter().map(|function| wiring.function(function)).collect::<anyhow::Result<Vec<_>>>()?;
     let limits = Limits { max_runs, drain_timeout, history };
@@ -55,8 +55,8 @@ pub(crate) async fn serve(settings: Settings, clock: Clock, source: Source) -> a
     let reloader = Reloader::new(handle.clone(), Arc::clone(&wiring), runners, source);
     let reloader = tokio::spawn(reloader.run(hangups, requests, stop.clone()));
     let api = Api { handle, reload, info: Info { state: state.clone() } };
-    let api = serve_api(&socket::path_of(&state), &wiring.store, api, &stop);
-    tracing::info!(functions = count, triggers, state = %state.display(), "ready");
+    let api = serve_api(&socket, &wiring.store, api, &stop);
+    tracing::info!(functions = count, triggers, %state, "ready");
     signals::ready();
     let aborted = engine.run().await.context("could not get a timer from the system")?;
     stop.cancel();
@@ -93,6 +93,7 @@ pub(crate) async fn fire(
     clock: Clock,
     trigger: usize,
     output: Output,
+    progress: Progress,
 ) -> anyhow::Result<(RunId, Outcome)> {
     let (drain, abort) = signals::stop()?;
     let wiring = Wiring::open(settings, clock)?;
@@ -101,7 +102,7 @@ pub(crate) async fn fire(
         batch.recover().await?;
     }
     let (store, clock, event) = (&wiring.store, &wiring.clock, &settings.event);
-    let foreground = Foreground { store, clock, event, output, drain, abort };
+    let foreground = Foreground { store, clock, event, output, progress, drain, abort };
     let fired = foreground.run(&function, trigger).await?;
     wiring.close().await;
     Runners::of(&[function]).close().await;

@@ -31,7 +31,7 @@ pub(super) struct Wiring {
 impl Wiring {
     /// Takes the state's lock. Databases and servers are reached on first use.
     pub(super) fn open(settings: &Settings, clock: Clock) -> anyhow::Result<Self> {
-        let store = Store::open(&settings.state)?;
+        let store = Store::take(&settings.state)?;
         let host = Host::supervise(clock.clone());
         let databases = Databases::new(&settings.databases);
         let open =

@@ -14,7 +14,7 @@ use super::lane::{End, Learned};
 use super::runner::{Function, Runner};
 use super::scheduler::Effects;
 use super::wanted::{Pending, Wanted};
-use crate::run::{Outcome, Output, Reason, Status};
+use crate::run::{Outcome, Output, Progress, Reason, Status};
 use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
 
 /// Between two tries when the state refuses (a full disk, mostly).
@@ -31,6 +31,7 @@ pub(super) struct InFlight {
     pub(super) fire_time: i64,
     pub(super) reason: Reason,
     pub(super) started_at: DateTime<Utc>,
+    pub(super) progress: Progress,
 }
 
 impl Engine {
@@ -105,6 +106,7 @@ impl Engine {
         let trigger = at.trigger as usize;
         let caller = self.callers.remove(&run);
         let mirror = caller.as_ref().map_or_else(Output::discard, |caller| caller.mirror.clone());
+        let progress = Progress::default();
         let in_flight = InFlight {
             abort: abort.clone(),
             function: Arc::clone(&function),
@@ -112,6 +114,7 @@ impl Engine {
             fire_time: occurrence.fire_time,
             reason: occurrence.reason,
             started_at: self.clock.now(),
+            progress: progress.clone(),
         };
         self.in_flight.insert(run, in_flight);
         let (event, drain) = (Arc::clone(&self.event), self.drain.clone());
@@ -119,7 +122,7 @@ impl Engine {
         let (looks, halts) = (Arc::clone(&self.looks), self.halts.clone());
         tokio::spawn(async move {
             let fire = occurrence.fire(&function, trigger, &event);
-            let work = Run { id: run, fire, runner: function.runner.clone(), drain, abort, mirror };
+            let work = Run { id: run, fire, runner: function.runner.clone(), drain, abort, mirror, progress };
             let halted = |reason| async move { halt::ask(&halts, run, reason).await };
             let outcome = work.execute(store, clock, halted).await;
             let succeeded = outcome.status == Status::Succeeded;

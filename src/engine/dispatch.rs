@@ -14,7 +14,7 @@ use super::output::Recorder;
 use super::runner::{Function, Runner};
 use super::wanted::Occurrence;
 use crate::clock::Clock;
-use crate::run::{Fire, Outcome, Output, Reason, RunContext, Status};
+use crate::run::{Fire, Outcome, Output, Progress, Reason, RunContext, Status};
 use crate::settings::{EventSettings, Overlap};
 use crate::store::runs::{Claim, ClaimRequest, Ended, RunId};
 use crate::store::triggers::{Enrolment, Others};
@@ -32,6 +32,7 @@ pub(super) struct Run {
     pub(super) abort: CancellationToken,
     /// Where the output goes beside the state.
     pub(super) mirror: Output,
+    pub(super) progress: Progress,
 }
 
 impl Run {
@@ -43,11 +44,11 @@ impl Run {
         clock: Clock,
         halted: impl FnOnce(String) -> F,
     ) -> Outcome {
-        let Self { id, fire, runner, drain, abort, mirror } = self;
+        let Self { id, fire, runner, drain, abort, mirror, progress } = self;
         let started = clock.monotonic();
         let lag = (fire.reason == Reason::Timed).then(|| clock.now() - fire.fire_time);
         let recorder = Recorder::new(store.clone(), id, clock.clone(), mirror);
-        let context = RunContext { output: recorder.output(), drain, abort: abort.clone() };
+        let context = RunContext { output: recorder.output(), progress, drain, abort: abort.clone() };
         let outcome = unwinding(runner.run(&fire, &context)).await;
         recorder.close().await;
         log_end(&fire, id, lag, clock.monotonic().saturating_sub(started), &outcome);
@@ -119,6 +120,8 @@ pub struct Foreground<'a> {
     /// Gets every line of output as it comes.
     pub output: Output,
     /// See [`RunContext`].
+    pub progress: Progress,
+    /// See [`RunContext`].
     pub drain: CancellationToken,
     /// See [`RunContext`].
     pub abort: CancellationToken,
@@ -150,8 +153,8 @@ impl Foreground<'_> {
         let fire = Occurrence::from(&request).fire(function, trigger, self.event);
         let claims = self.store.claim(vec![request]).await?;
         let Some(Claim::Started(id)) = claims.first() else { return Err(StoreError::Closed) };
-        let Self { drain, abort, output: mirror, .. } = self;
-        let run = Run { id: *id, fire, runner: function.runner.clone(), drain, abort, mirror };
+        let Self { drain, abort, output: mirror, progress, .. } = self;
+        let run = Run { id: *id, fire, runner: function.runner.clone(), drain, abort, mirror, progress };
         let triggers = places.triggers.iter().zip(function.triggers.iter());
         let active = triggers.filter(|(place, settings)| settings.enabled && place.paused_since.is_none());
         let active: Vec<_> = active.map(|(place, _)| place.id).collect();

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::batches::Keeper;
 use super::runner::Function;
 use crate::batch::BatchError;
-use crate::run::{Outcome, Output};
+use crate::run::{HowFar, Outcome, Output};
 use crate::store::StoreError;
 use crate::store::runs::RunId;
 
@@ -196,6 +196,8 @@ pub struct RunStatus {
     pub reason: &'static str,
     /// When it was started.
     pub started_at: DateTime<Utc>,
+    /// How far it is, if it is a batch that goes row by row.
+    pub progress: Option<HowFar>,
 }
 
 /// The next fire of all.

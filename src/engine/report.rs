@@ -8,6 +8,7 @@ use super::plan::{At, State};
 
 impl Engine {
     pub(super) fn status(&self) -> Status {
+        let monotonic = self.clock.monotonic();
         let states = || self.scheduler.triggers().map(|at| self.scheduler.plan.mark(at).state);
         let paused = |state: &State| matches!(state, State::Paused { .. });
         let mut runs: Vec<_> = self.in_flight.iter().collect();
@@ -22,6 +23,7 @@ impl Engine {
                 fire_time: instant(in_flight.fire_time),
                 reason: in_flight.reason.as_str(),
                 started_at: in_flight.started_at,
+                progress: in_flight.progress.at(monotonic),
             })
             .collect();
         Status {

@@ -1,7 +1,5 @@
 //! Batches over the API: what they hold back, and what operators do about it.
 
-use std::path::PathBuf;
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,6 +10,7 @@ use super::Api;
 use super::ledger::{Batch, Batches, Pick, Picked, Row, Rows, RowsOf, State as Of};
 use super::reply::{Answer, Refusal};
 use super::routes::{Body, malformed, read};
+use crate::settings::StateSettings;
 use crate::spelling::did_you_mean;
 use crate::store::ledger_rows::{Requeue, Selection};
 use crate::store::{Reader, StoreError};
@@ -99,10 +98,10 @@ async fn all(api: &Api) -> Result<Vec<Batch>, Refusal> {
 
 /// Reads the state beside the engine: a ledger may be long.
 async fn look<T: Default + Send + 'static>(
-    state: PathBuf,
+    state: StateSettings,
     read: impl FnOnce(&Reader) -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, Refusal> {
-    let read = move || Reader::open(&state)?.map_or_else(|| Ok(T::default()), |reader| read(&reader));
+    let read = move || Reader::of(&state)?.map_or_else(|| Ok(T::default()), |reader| read(&reader));
     match tokio::task::spawn_blocking(read).await {
         Ok(Ok(read)) => Ok(read),
         Ok(Err(error)) => Err(broken(&error)),

@@ -14,13 +14,13 @@ mod routes;
 pub mod socket;
 pub mod wire;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use self::socket::Socket;
 use crate::engine::{Handle, Reload};
+use crate::settings::StateSettings;
 
 /// How long answers may take to end once the server is told to stop. Those of an engine that has ended
 /// take no time; a client that does not read must not keep the daemon.
@@ -40,8 +40,8 @@ pub struct Api {
 /// What the daemon says about itself.
 #[derive(Clone, Debug)]
 pub struct Info {
-    /// The state file.
-    pub state: PathBuf,
+    /// Where the state is.
+    pub state: StateSettings,
 }
 
 /// Answers on `socket` until `stop`; then accepts nothing new, lets answers in flight end, and takes the

@@ -47,7 +47,7 @@ async fn signed(mut response: Response) -> Response {
 
 async fn status(State(api): State<Api>) -> Result<Answer<Status>, Refusal> {
     let status = api.handle.status().await?;
-    Ok(Answer(Status::new(status, api.info.state.display().to_string())))
+    Ok(Answer(Status::new(status, api.info.state.to_string())))
 }
 
 async fn triggers(State(api): State<Api>) -> Result<Answer<Triggers>, Refusal> {

@@ -1,6 +1,6 @@
-//! The socket's place in the file system: beside the state, for its owner alone.
+//! The socket's place in the file system: beside the state file unless configured, for its owner alone.
 //!
-//! A socket's address holds 107 bytes, and the path of a state may be longer. So addresses here go through
+//! A socket's address holds 107 bytes, and the path may be longer. So addresses here go through
 //! `/proc/self/fd/N`, where N is a descriptor of the folder (to listen) or of the socket itself (to connect).
 
 use std::ffi::OsString;
@@ -67,12 +67,6 @@ impl Socket {
     }
 }
 
-/// Where the API of the daemon on `state` is: `var/gulou.db.sock` for `var/gulou.db`. The name is the whole
-/// of the state's and more, as that of the lock, so that no two states share a socket.
-pub fn path_of(state: &Path) -> PathBuf {
-    with_suffix(state, ".sock")
-}
-
 /// Connects to the socket at `path`. No socket is `NotFound`; one that nobody listens on is
 /// `ConnectionRefused`.
 pub fn connect(path: &Path) -> io::Result<UnixStream> {
@@ -86,6 +80,11 @@ fn make(path: &Path) -> io::Result<UnixListener> {
             io::ErrorKind::AlreadyExists,
             "something else has that name; move it away",
         ));
+    }
+    // Two states may have been given the same place.
+    if connect(path).is_ok() {
+        let reason = "another daemon listens there; give one of them another \"socket\"";
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, reason));
     }
     let private = with_suffix(path, ".new");
     let made = private.join(NEW);
@@ -154,6 +153,16 @@ mod tests {
     }
 
     #[test]
+    fn a_daemon_that_listens_keeps_its_socket() {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("gulou.sock");
+        let _listener = make(&path).unwrap();
+        let error = make(&path).unwrap_err().to_string();
+        assert!(error.contains("another daemon listens there"), "{error}");
+        connect(&path).unwrap();
+    }
+
+    #[test]
     fn replaces_what_dead_daemons_left() {
         let folder = TempDir::new().unwrap();
         let path = folder.path().join("gulou.db.sock");
@@ -172,7 +181,7 @@ mod tests {
         let folder = TempDir::new().unwrap();
         let state = folder.path().join("gulou.db");
         let store = Store::open(&state).unwrap();
-        let path = path_of(&state);
+        let path = folder.path().join("gulou.db.sock");
         fs::write(&path, "precious").unwrap();
         let error = Socket::bind(&path, &store).unwrap_err().to_string();
         assert!(error.contains("gulou.db.sock: something else has that name"), "{error}");
@@ -185,7 +194,7 @@ mod tests {
         let folder = root.path().join("深".repeat(60)).join("d".repeat(200));
         fs::create_dir_all(&folder).unwrap();
         // The last part alone is longer.
-        let path = path_of(&folder.join(format!("{}.db", "名".repeat(70))));
+        let path = folder.join(format!("{}.db.sock", "名".repeat(70)));
         let _listener = make(&path).unwrap();
         connect(&path).unwrap();
         assert_eq!(sockets(&folder).len(), 1);

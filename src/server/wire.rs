@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::engine::handle::{self, FolderProblem};
 use crate::engine::reload::ReloadReport;
-use crate::run::{Outcome, Stream};
+use crate::run::{Counts, HowFar, Outcome, Stream};
 
 /// Where the addresses of this version of the API begin.
 pub const ROOT: &str = "/api/v1";
@@ -85,6 +85,28 @@ pub struct Running {
     pub reason: String,
     /// When it was started.
     pub started_at: DateTime<Utc>,
+    /// How far it is, if it is a batch that goes row by row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+}
+
+/// How far a batch is: numbers of rows, those of this run but for `remaining`.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// That it took.
+    pub taken: u64,
+    /// Delivered.
+    pub sent: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Not delivered, and tried again later.
+    pub retrying: u64,
+    /// To come in this pass through the table, of this run and of later ones.
+    pub remaining: Option<u64>,
+    /// Rows a second, over the last ten seconds.
+    pub rate: f64,
+    /// Until the run ends at that rate, in milliseconds.
+    pub left_ms: Option<u64>,
 }
 
 /// What fires next.
@@ -267,9 +289,18 @@ impl Status {
 
 impl From<handle::RunStatus> for Running {
     fn from(run: handle::RunStatus) -> Self {
-        let handle::RunStatus { run, function, trigger, fire_time, reason, started_at } = run;
+        let handle::RunStatus { run, function, trigger, fire_time, reason, started_at, progress } = run;
         let (fire_time, started_at) = (millis(fire_time), millis(started_at));
-        Self { run, function, trigger, fire_time, reason: reason.to_owned(), started_at }
+        let progress = progress.map(Progress::from);
+        Self { run, function, trigger, fire_time, reason: reason.to_owned(), started_at, progress }
+    }
+}
+
+impl From<HowFar> for Progress {
+    fn from(HowFar { counts, rate, left }: HowFar) -> Self {
+        let Counts { taken, sent, failed, retrying, remaining, .. } = counts;
+        let left_ms = left.and_then(|left| u64::try_from(left.as_millis()).ok());
+        Self { taken, sent, failed, retrying, remaining, rate, left_ms }
     }
 }
 

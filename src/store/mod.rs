@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 pub use postgres::Server;
 
+use crate::settings::StateSettings;
+
 /// The daemon's handle on the state. Clones share one writer; the last one to go closes the state.
 #[derive(Clone, Debug)]
 pub struct Store(Backend);
@@ -41,6 +43,14 @@ impl Store {
         Ok(Self(Backend::Postgres(postgres::Store::open(server)?)))
     }
 
+    /// Takes the state that the settings name.
+    pub fn take(settings: &StateSettings) -> Result<Self, StoreError> {
+        match settings {
+            StateSettings::Sqlite(path) => Self::open(path),
+            StateSettings::Postgres { server, schema } => Self::open_postgres(&Server::of(server, schema)?),
+        }
+    }
+
     /// The number of this opening: greater than every earlier one. Reservations carry it.
     pub fn epoch(&self) -> i64 {
         match &self.0 {
@@ -64,6 +74,14 @@ impl Reader {
     /// Opens a state file for reading; `None` when there is none yet.
     pub fn open(path: &Path) -> Result<Option<Self>, StoreError> {
         Ok(sqlite::Reader::open(path)?.map(|reader| Self(Source::Sqlite(reader))))
+    }
+
+    /// Reads the state that the settings name; `None` when there is none yet.
+    pub fn of(settings: &StateSettings) -> Result<Option<Self>, StoreError> {
+        match settings {
+            StateSettings::Sqlite(path) => Self::open(path),
+            StateSettings::Postgres { server, schema } => Self::open_postgres(&Server::of(server, schema)?),
+        }
     }
 
     /// Connects to a state on a PostgreSQL server; `None` when there is none yet.

@@ -182,12 +182,9 @@ fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
         let errors = found(&check(&project, 3), "errors");
         assert!(errors.len() == 1 && errors[0].contains(word), "{errors:#?}");
     }
-    for scheme in ["postgres", "mysql"] {
-        let project = Project::new(&json!({ "state": format!("{scheme}://u@localhost/x") }));
-        let errors = found(&check(&project, 3), "errors");
-        let word = format!("`{scheme}://` is not supported by this version");
-        assert!(errors.len() == 1 && errors[0].contains(&word), "{errors:#?}");
-    }
+    let errors = found(&check(&Project::new(&json!({ "state": "mysql://u@localhost/x" })), 3), "errors");
+    let word = "state: `mysql://` is not supported by this version";
+    assert!(errors.len() == 1 && errors[0].contains(word), "{errors:#?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use chrono::{TimeZone, Utc};
 use gulou::config::load;
 use gulou::settings::{
     ActionSettings, DatabaseSettings, FunctionSettings, MailRoute, MarkValue, Misfire, Overlap, Pages,
-    Relation, TargetSettings,
+    Relation, StateSettings, TargetSettings,
 };
 use rusqlite::Connection;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn the_daemon_config_has_its_parts() {
         Utc::with_ymd_and_hms(&Utc, 2026, 6, 1, 0, 0, 0).unwrap(),
     );
     let settings = loaded.unwrap().settings;
-    assert_eq!(settings.state, repository().join("var/gulou.db"));
+    assert_eq!(settings.state, StateSettings::Sqlite(repository().join("var/gulou.db")));
     let DatabaseSettings::Sqlite(file) = &settings.databases["main"] else { panic!("{settings:?}") };
     assert_eq!(file.path, repository().join("var/demo.db"));
     assert_eq!(settings.mail["outbox"].route, MailRoute::Maildir(repository().join("var/outbox")));
@@ -47,6 +47,7 @@ fn the_daemon_config_has_its_parts() {
         "childrens-day",
         "clean-up",
         "mass-mail",
+        "reminders",
         "tomylove",
         "weekly-report",
         "working-hours",
@@ -94,14 +95,19 @@ fn mass_mail_sends_a_page_every_two_seconds_and_marks_it() {
 }
 
 #[test]
-fn the_other_mails_are_a_digest_a_yearly_mail_and_a_join() {
+fn the_other_mails_are_a_yearly_one_reminders_and_two_joins() {
     let functions = functions();
     let batch = |name: &str| match &functions[name].target {
         TargetSettings::Batch(batch) => batch.clone(),
         other => panic!("{other:?}"),
     };
     assert_eq!(expressions(&functions["weekly-report"]), ["0 30 17 * * FRI *"]);
-    assert!(matches!(batch("weekly-report").action, ActionSettings::Digest { max_rows: 100, .. }));
+    let report = batch("weekly-report");
+    assert!(matches!(&report.source.relation, Relation::Query(query) if query.contains("GROUP BY users.id")));
+    assert_eq!((report.source.key, report.mark), (vec!["id".to_owned()], None));
+    assert_eq!(expressions(&functions["reminders"]), ["* * * * * * *"]);
+    assert_eq!(batch("reminders").source.key, ["remind_at", "id"]);
+    assert!(batch("reminders").mark.is_some());
     assert_eq!(expressions(&functions["childrens-day"]), ["0 0 9 1 6 * *"]);
     assert_eq!(batch("childrens-day").pages, Pages::All);
     assert_eq!(expressions(&functions["activities"]), ["0 0 11 * * * *"]);
@@ -132,19 +138,49 @@ fn clean_up_deletes_old_mails_and_keeps_the_young() {
     assert!(project.path("var/outbox/new/young").exists() && !project.path("var/outbox/new/old").exists());
 }
 
-#[test]
-fn the_demo_tables_hold_what_the_samples_ask_for() {
+fn demo_tables() -> Connection {
     let database = Connection::open_in_memory().unwrap();
     let script = std::fs::read_to_string(repository().join("examples/demo.sql")).unwrap();
     database.execute_batch(&script).unwrap();
+    database
+}
+
+/// Asked every second: whoever has a million reminders pays for those that are due, and for no others.
+#[test]
+fn an_index_finds_the_reminders_that_are_due_in_their_order() {
+    let TargetSettings::Batch(batch) = functions().remove("reminders").unwrap().target else { panic!() };
+    let Relation::Table { name, filter: Some(filter) } = &batch.source.relation else { panic!() };
+    let (key, database) = (batch.source.key.join(", "), demo_tables());
+    for more in ["", " AND (remind_at, id) > ('2026-06-01 01:00:00', 7)"] {
+        let page = format!("SELECT email FROM {name} WHERE ({filter}){more} ORDER BY {key} LIMIT 1000");
+        let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {page}")).unwrap();
+        let plan =
+            statement.query_map(["2026-06-01 01:00:00"], |row| row.get::<_, String>("detail")).unwrap();
+        let plan: Vec<String> = plan.map(Result::unwrap).collect();
+        let [step] = &plan[..] else { panic!("{plan:?}") };
+        assert!(step.starts_with("SEARCH reminders USING INDEX reminders_to_come ("), "{plan:?}");
+        assert!(step.contains("remind_at<?"), "{plan:?}");
+    }
+}
+
+#[test]
+fn the_demo_tables_hold_what_the_samples_ask_for() {
+    let database = demo_tables();
     let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
     assert_eq!(count("SELECT count(*) FROM users WHERE status = false AND sent_at IS NULL"), 10_000);
     assert_eq!(count("SELECT count(DISTINCT email) FROM users"), 10_000);
     assert!(count("SELECT count(*) FROM users WHERE children > 0") > 1000);
     assert_eq!(count("SELECT count(*) FROM activities WHERE date(starts_at) = date('now', '+8 hours')"), 2);
     assert!(count("SELECT count(*) FROM orders WHERE ordered_at > datetime('now', '-7 days')") > 100);
+    assert_eq!(count("SELECT count(*) FROM reminders WHERE sent = false AND remind_at LIKE '%:00'"), 48);
+    // None is due while somebody looks at the quickstart's first mails.
+    assert_eq!(count("SELECT count(*) FROM reminders WHERE remind_at <= datetime('now', '+3 minutes')"), 0);
 
-    let parameters = [(":fire_time", "2026-06-05 09:30:00"), (":fire_time_local", "2026-06-05 17:30:00")];
+    let parameters = [
+        (":now", "2026-06-05 09:30:00"),
+        (":fire_time", "2026-06-05 09:30:00"),
+        (":fire_time_local", "2026-06-05 17:30:00"),
+    ];
     for (name, function) in functions() {
         let TargetSettings::Batch(batch) = function.target else { continue };
         let sql = match &batch.source.relation {

@@ -26,7 +26,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("target", &["settings", "run", "clock"]),
     ("batch", &["settings", "sql", "run", "clock", "db", "action", "store"]),
     ("engine", &["settings", "spelling", "run", "clock", "schedule", "action", "target", "batch", "store"]),
-    ("server", &["run", "spelling", "store", "engine"]),
+    ("server", &["settings", "run", "spelling", "store", "engine"]),
     (
         "daemon",
         &[

@@ -37,10 +37,12 @@ mod scenario_halt;
 mod scenario_lane;
 mod scenario_nonsense;
 mod scenario_ordeal;
+mod scenario_postgres_state;
 mod scenario_reload;
 mod scenario_samples;
 #[path = "../servers/mod.rs"]
 mod servers;
+mod status_progress;
 mod store;
 mod support;
 mod target_command;

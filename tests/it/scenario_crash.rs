@@ -42,6 +42,15 @@ fn killed_mailing_that_resends_doubtful_rows_leaves_none_out() {
     survive(&mailing, &Post::Smtp(sink), size, "resend");
 }
 
+/// The state in PostgreSQL: the same promise.
+#[test]
+fn killed_mailing_with_its_state_in_postgres_repeats_none() {
+    let size = Size::from_env();
+    let sink = SmtpSink::start();
+    let mailing = Mailing::on_postgres(&sink, size.rows, &settings("hold"));
+    survive(&mailing, &Post::Smtp(sink), size, "hold");
+}
+
 #[test]
 fn killed_mailing_into_a_maildir_repeats_none() {
     // Every mail is synced to the disk, so a large table takes long without finding more.

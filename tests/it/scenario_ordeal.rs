@@ -23,6 +23,26 @@ fn sqlite_resend() {
     resend(Home::sqlite);
 }
 
+#[test]
+fn postgres_hold() {
+    hold(Home::postgres);
+}
+
+#[test]
+fn postgres_resend() {
+    resend(Home::postgres);
+}
+
+#[test]
+fn mariadb_hold() {
+    hold(Home::mariadb);
+}
+
+#[test]
+fn mariadb_resend() {
+    resend(Home::mariadb);
+}
+
 /// Doubtful rows are held: nobody gets a mail twice, until an operator says so.
 fn hold(home: impl FnOnce(&Path) -> Home) {
     let mut life = begin(home, "hold");

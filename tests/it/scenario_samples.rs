@@ -104,6 +104,54 @@ fn a_fresh_clone_mails_its_ten_thousand_in_ten_fires() {
     assert_eq!(ids.len(), PEOPLE as usize, "Message-IDs are not unique");
 }
 
+/// The subjects of the mails in the outbox.
+fn subjects(project: &Project) -> Vec<String> {
+    let subject = |entry: std::io::Result<fs::DirEntry>| {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        MessageParser::default().parse(&bytes).unwrap().subject().unwrap_or_default().to_owned()
+    };
+    fs::read_dir(project.path("var/outbox/new")).map_or(Vec::new(), |mails| mails.map(subject).collect())
+}
+
+/// Many seconds without a reminder that is due are one line of the history; the one that falls due is mailed once.
+#[test]
+fn a_reminder_is_mailed_once_when_its_minute_has_come() {
+    let project = Project::samples();
+    for folder in fs::read_dir(project.path("triggers")).unwrap().map(Result::unwrap) {
+        if folder.file_name() != "reminders" {
+            fs::remove_dir_all(folder.path()).unwrap();
+        }
+    }
+    let daemon = project.serve(CONFIG);
+    let database = demo_database(&project);
+    eventually("the demo database", || database.exists().then_some(()));
+    let idle = || {
+        let runs = history(&project, "reminders");
+        let last = runs.first().filter(|run| run["result"]["selected"] == 0)?;
+        (last["repeats"].as_u64() >= Some(3)).then(|| runs.len())
+    };
+    assert_eq!(eventually("four polls", idle), 1);
+
+    // The user changes the time: it is now.
+    let writer = rusqlite::Connection::open(&database).unwrap();
+    writer.busy_timeout(std::time::Duration::from_secs(30)).unwrap();
+    let due =
+        "UPDATE reminders SET note = '关火', remind_at = strftime('%Y-%m-%d %H:%M:00', 'now') WHERE id = 7";
+    assert_eq!(writer.execute(due, []).unwrap(), 1);
+    eventually("the reminder to be marked", || {
+        let sent = "SELECT sent AND sent_at >= remind_at FROM reminders WHERE id = 7";
+        read(&database).query_row(sent, [], |row| row.get::<_, bool>(0)).ok()?.then_some(())
+    });
+    // Polls go on, and find nothing more.
+    assert_eq!(eventually("four more polls", idle), 3);
+    let (code, log) = daemon.stop();
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(subjects(&project), ["提醒：关火"]);
+    let open = "SELECT count(*) FROM reminders WHERE sent = false";
+    assert_eq!(read(&database).query_row(open, [], |row| row.get::<_, u32>(0)).unwrap(), 47);
+    assert_eq!(log.matches("reminders/every-second").count(), 1, "polls are loud:\n{log}");
+}
+
 #[test]
 fn a_cloud_function_runs_on_time_and_is_on_record() {
     require("node");

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use gulou::clock::Clock;
-use gulou::run::{Fire, Outcome, Output, Reason, RunContext, Stream};
+use gulou::run::{Fire, Outcome, Output, Progress, Reason, RunContext, Stream};
 use gulou::target::{Host, Target};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -59,7 +59,7 @@ impl Recorder {
             counter.send_modify(|count| *count += 1);
         });
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
-        Self { lines, count, context: RunContext { output, drain, abort } }
+        Self { lines, count, context: RunContext { output, progress: Progress::default(), drain, abort } }
     }
 
     /// The lines of one stream.

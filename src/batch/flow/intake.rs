@@ -151,6 +151,11 @@ impl Intake {
         self.budget.map_or(usize::MAX, |budget| usize::try_from(budget).unwrap_or(usize::MAX))
     }
 
+    /// How many of so many rows to come this run may still take.
+    pub(super) fn of_these(&self, rows: u64) -> u64 {
+        self.budget.map_or(rows, |budget| budget.min(rows))
+    }
+
     fn spend(&mut self, rows: usize) {
         let rows = rows as u64;
         let page = self.count / self.page as u64;

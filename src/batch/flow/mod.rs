@@ -187,6 +187,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
 
     /// Runs to the end, whatever the end is.
     pub(super) async fn run(mut self) -> Ended {
+        self.report();
         loop {
             let wait = self.launch();
             if self.broken.is_some() || self.is_over() {
@@ -358,6 +359,9 @@ impl<'a, A: Deliver> Flow<'a, A> {
 
     fn report(&mut self) {
         let now = self.job.clock.monotonic();
+        let to_come = self.account.remaining.filter(|_| !is_lane_run(self.fire));
+        let counts = self.account.counts(to_come.map(|rows| self.intake.of_these(rows)));
+        self.context.progress.publish(now, &counts);
         if now.saturating_sub(self.reported) >= PROGRESS {
             self.reported = now;
             self.context.output.line(Stream::System, self.account.to_line(self.took()));

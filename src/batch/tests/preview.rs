@@ -49,7 +49,7 @@ async fn rows_pages_time_and_the_first_mail_are_shown() {
     world.run().await;
     let database = world.source();
     // The thread of the run's connection closes the file in its own time, and the log goes with it.
-    while files(world.database().parent().unwrap()).iter().any(|(name, _)| name.ends_with("-wal")) {
+    while [world.database(), world.state()].iter().any(|path| path.with_extension("db-wal").exists()) {
         tokio::task::yield_now().await;
     }
     let before = files(world.database().parent().unwrap());

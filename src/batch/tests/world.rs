@@ -19,7 +19,7 @@ use crate::action::{Delivery, Outcome};
 use crate::batch::{Batch, Deliver, Line};
 use crate::clock::Clock;
 use crate::db::{Access, Database};
-use crate::run::{self, Fire, Output, Reason, Row, RunContext, Scalar};
+use crate::run::{self, Fire, Output, Progress, Reason, Row, RunContext, Scalar};
 use crate::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, ErrorLimit, MailSettings, MarkSettings, MarkValue,
     OnUncertain, Pages, Relation, SourceSettings, SqliteSettings,
@@ -313,7 +313,12 @@ impl Daemon {
 }
 
 pub(super) fn context() -> RunContext {
-    RunContext { output: Output::discard(), drain: CancellationToken::new(), abort: CancellationToken::new() }
+    RunContext {
+        output: Output::discard(),
+        progress: Progress::default(),
+        drain: CancellationToken::new(),
+        abort: CancellationToken::new(),
+    }
 }
 
 pub(super) fn fire(fire_time: DateTime<Utc>, reason: Reason) -> Fire {

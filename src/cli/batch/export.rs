@@ -52,11 +52,11 @@ impl Export {
             Ok(known) => drop(known?),
             Err(code) => return Ok(code),
         }
-        let state = match config.state() {
-            Ok(state) => state,
+        let place = match config.place() {
+            Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        let reader = Reader::open(&state)?;
+        let reader = Reader::of(&place.state)?;
         let Some(path) = &self.output else {
             self.write(reader.as_ref(), io::stdout().lock())?;
             return Ok(exit::OK);

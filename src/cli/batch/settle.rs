@@ -57,11 +57,11 @@ impl Picked {
     }
 
     fn settle(self, config: &ConfigArg, deed: Deed) -> anyhow::Result<u8> {
-        let place = match config.state() {
+        let place = match config.place() {
             Ok(place) => place,
             Err(code) => return Ok(code),
         };
-        let (answer, when) = match Daemon::find(&place)? {
+        let (answer, when) = match Daemon::find(&place.socket)? {
             Some(mut daemon) => {
                 let order = match deed {
                     Deed::Resend => "batches/resend",
@@ -120,7 +120,7 @@ impl Picked {
             let discarded = runtime.block_on(daemon::discard(&settings, clock, rows))?;
             return Ok(Ok(Answer { rows: discarded.rows, note: discarded.marks.note() }));
         }
-        let store = Store::open(&settings.state)?;
+        let store = Store::take(&settings.state)?;
         let rows = match deed {
             Deed::Discard => runtime.block_on(store.discard(rows, false))?,
             Deed::Resend | Deed::Release => {

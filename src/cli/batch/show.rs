@@ -12,8 +12,8 @@ use crate::store::Reader;
 
 /// Every batch that the ledger knows, or that a function runs, by id.
 pub(super) fn all(config: &ConfigArg) -> Result<anyhow::Result<Vec<Batch>>, u8> {
-    let state = config.state()?;
-    match Daemon::find(&state) {
+    let place = config.place()?;
+    match Daemon::find(&place.socket) {
         Ok(Some(mut daemon)) => {
             let asked = daemon.get("batches").and_then(|answer| daemon.typed::<Batches>(answer));
             return Ok(asked.map(|answer| answer.batches).map_err(Into::into));
@@ -23,7 +23,7 @@ pub(super) fn all(config: &ConfigArg) -> Result<anyhow::Result<Vec<Batch>>, u8> 
     }
     let settings = config.load()?.settings;
     let run = configured(&settings).map(|(function, batch)| (batch.id.clone(), function.name.clone()));
-    let known = || anyhow::Ok(Reader::open(&state)?.map(|reader| reader.batches()).transpose()?);
+    let known = || anyhow::Ok(Reader::of(&place.state)?.map(|reader| reader.batches()).transpose()?);
     Ok(known().map(|known| Batch::all(known.unwrap_or_default(), run.collect())))
 }
 
@@ -129,8 +129,8 @@ fn read(
     state: Option<State>,
     count: u32,
 ) -> Result<anyhow::Result<Vec<Row>>, u8> {
-    let place = config.state()?;
-    match Daemon::find(&place) {
+    let place = config.place()?;
+    match Daemon::find(&place.socket) {
         Ok(Some(mut daemon)) => {
             let body = RowsOf { batch: id.to_owned(), state, count: Some(count) };
             let asked = daemon.post("batches/rows", &body).and_then(|answer| daemon.typed::<Rows>(answer));
@@ -143,7 +143,7 @@ fn read(
         return Ok(Err(error));
     }
     let read = || {
-        let Some(reader) = Reader::open(&place)? else { return anyhow::Ok(Vec::new()) };
+        let Some(reader) = Reader::of(&place.state)? else { return anyhow::Ok(Vec::new()) };
         Ok(reader.batch_rows(id, state.map(Into::into), count)?)
     };
     Ok(read().map(|rows| rows.into_iter().map(Row::from).collect()))

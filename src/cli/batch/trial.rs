@@ -83,7 +83,7 @@ impl Try {
         let transport = transport.with_context(|| format!("there is no mail transport `{}`", mail.via))?;
         let transport = Transport::open(transport, clock.clone());
         let action = MailAction::new(mail, std::sync::Arc::clone(&transport))?.diverted(to);
-        let reader = Reader::open(&settings.state)?;
+        let reader = Reader::of(&settings.state)?;
         let trigger = function.triggers.first();
         let now = clock.now();
         let fire = Fire {

@@ -45,6 +45,7 @@ pub(in crate::store) use self::session::{Session, said};
 use self::writer::Writer;
 use super::StoreError;
 use super::runs::Ended;
+use crate::settings::{ServerSettings, TlsMode};
 
 /// Where a state is on a PostgreSQL server.
 #[derive(Clone, Debug)]
@@ -57,6 +58,21 @@ impl Server {
     /// The tables in `schema` of the database that `config` names.
     pub fn new(config: tokio_postgres::Config, schema: impl Into<String>) -> Self {
         Self { config, schema: schema.into() }
+    }
+
+    /// The database that the settings name.
+    pub fn of(settings: &ServerSettings, schema: &str) -> Result<Self, StoreError> {
+        let ServerSettings { host, port, user, password, database, tls } = settings;
+        let mut config = tokio_postgres::Config::new();
+        config.host(host).port(*port).user(user).dbname(database);
+        if let Some(password) = password {
+            config.password(password.reveal());
+        }
+        let server = Self::new(config, schema);
+        match tls {
+            TlsMode::Off => Ok(server),
+            _ => Err(server.unreachable("TLS is not supported by this version".to_owned())),
+        }
     }
 
     /// For messages: host, database and schema.

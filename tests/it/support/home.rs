@@ -5,14 +5,19 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags, Row};
 use serde_json::{Value, json};
 
+use crate::servers::{MariaDb, Postgres};
+
 /// The database with the table `people`.
-#[derive(Debug)]
 pub(crate) enum Home {
     Sqlite {
         path: PathBuf,
         /// Holds the file while it is away.
         lock: Option<Connection>,
     },
+    /// A server of its own, and the URL of a database there.
+    Postgres(Postgres, String),
+    /// The same.
+    MariaDb(MariaDb, String),
 }
 
 /// A row of the table.
@@ -29,10 +34,27 @@ impl Home {
         Self::Sqlite { path: folder.join("main.db"), lock: None }
     }
 
+    /// A server, wherever the project is.
+    pub(crate) fn postgres(_: &Path) -> Self {
+        let server = Postgres::start();
+        let url = server.database();
+        Self::Postgres(server, url)
+    }
+
+    /// The same.
+    pub(crate) fn mariadb(_: &Path) -> Self {
+        let server = MariaDb::start();
+        let url = server.database();
+        Self::MariaDb(server, url)
+    }
+
     /// What the daemon's configuration says of it.
     pub(crate) fn config(&self) -> Value {
         match self {
             Self::Sqlite { path, .. } => json!({ "url": format!("sqlite://{}", path.display()) }),
+            Self::Postgres(_, url) | Self::MariaDb(_, url) => {
+                json!({ "url": url.replace(":secret@", "@"), "password": "secret" })
+            }
         }
     }
 
@@ -40,20 +62,50 @@ impl Home {
     pub(crate) fn fill(&self, rows: u32) {
         match self {
             Self::Sqlite { path, .. } => fill_file(path, rows),
+            Self::Postgres(server, url) => {
+                server.execute(
+                    url,
+                    &format!(
+                        "create table people (
+                           id bigint primary key, email text not null, name text not null,
+                           sent boolean not null default false
+                         );
+                         create index people_open on people (id) where sent = false;
+                         insert into people (id, email, name)
+                           select n, 'p' || n || '@ex.test', '收件人' || n from generate_series(1, {rows}) n;
+                         analyze people"
+                    ),
+                );
+            }
+            Self::MariaDb(server, url) => {
+                server.execute(
+                    url,
+                    &format!(
+                        "create table people (
+                           id bigint primary key, email varchar(60) not null, name varchar(60) not null,
+                           sent boolean not null default false, key people_open (sent, id)
+                         );
+                         insert into people (id, email, name)
+                           select seq, concat('p', seq, '@ex.test'), concat('收件人', seq) from seq_1_to_{rows}"
+                    ),
+                );
+            }
         }
     }
 
     /// How many are not marked.
     pub(crate) fn open_rows(&self) -> u32 {
-        const COUNT: &str = "SELECT count(*) FROM people WHERE NOT sent";
+        const COUNT: &str = "SELECT count(*) FROM people WHERE sent = false";
         match self {
             Self::Sqlite { path, .. } => read(path).query_row(COUNT, [], |row| row.get(0)).unwrap(),
+            Self::Postgres(server, url) => server.execute(url, COUNT).trim().parse().unwrap(),
+            Self::MariaDb(server, url) => server.execute(url, COUNT).trim().parse().unwrap(),
         }
     }
 
     /// The whole table.
     pub(crate) fn people(&self) -> Vec<Person> {
-        const ALL: &str = "SELECT id, email, sent FROM people";
+        const ALL: &str = "SELECT id, email, CASE WHEN sent THEN 1 ELSE 0 END FROM people";
         match self {
             Self::Sqlite { path, .. } => {
                 let person =
@@ -62,6 +114,8 @@ impl Home {
                 let mut statement = connection.prepare(ALL).unwrap();
                 statement.query_map([], person).unwrap().collect::<Result<_, _>>().unwrap()
             }
+            Self::Postgres(server, url) => parse(&server.execute(url, ALL), '|'),
+            Self::MariaDb(server, url) => parse(&server.execute(url, ALL), '\t'),
         }
     }
 
@@ -74,6 +128,8 @@ impl Home {
                 connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
                 *lock = Some(connection);
             }
+            Self::Postgres(server, _) => server.kill(),
+            Self::MariaDb(server, _) => server.kill(),
         }
     }
 
@@ -81,6 +137,8 @@ impl Home {
     pub(crate) fn give_back(&mut self) {
         match self {
             Self::Sqlite { lock, .. } => *lock = None,
+            Self::Postgres(server, _) => server.restart(),
+            Self::MariaDb(server, _) => server.restart(),
         }
     }
 
@@ -88,6 +146,8 @@ impl Home {
     pub(crate) fn cut_connections(&self) {
         match self {
             Self::Sqlite { .. } => {}
+            Self::Postgres(server, _) => server.terminate_connections(),
+            Self::MariaDb(server, _) => server.terminate_connections(),
         }
     }
 }
@@ -97,6 +157,15 @@ pub(crate) fn read(path: &Path) -> Connection {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     connection.busy_timeout(super::PATIENCE).unwrap();
     connection
+}
+
+/// What a client printed, a row a line.
+fn parse(rows: &str, parted: char) -> Vec<Person> {
+    let person = |line: &str| {
+        let [id, email, sent] = *line.split(parted).collect::<Vec<_>>() else { panic!("no person: {line}") };
+        Person { id: id.parse().unwrap(), email: email.to_owned(), sent: sent == "1" }
+    };
+    rows.lines().map(person).collect()
 }
 
 fn fill_file(path: &Path, rows: u32) {

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::home::{Home, read};
+use super::home::Home;
+use super::ledger::Ledger;
 use super::promise::{Entry, Event, Figures, Flag, Run, Testimony};
 use super::{Project, SmtpSink, eventually};
+use crate::servers;
 
 /// The project, and what is asked of its databases.
 pub(crate) struct Mailing {
     project: Project,
     home: Home,
+    ledger: Ledger,
 }
 
 impl Mailing {
@@ -28,12 +30,31 @@ impl Mailing {
         Self::at(Home::sqlite, url, rows, settings)
     }
 
+    /// The same with the state in a database of the shared PostgreSQL.
+    pub(crate) fn on_postgres(sink: &SmtpSink, rows: u32, settings: &Value) -> Self {
+        let ledger = Ledger::Postgres(servers::postgres().database());
+        let url = format!("smtp://{}:{}", sink.host(), sink.port());
+        Self::with(Project::empty(), Home::sqlite, ledger, &url, rows, settings)
+    }
+
     /// The same with any database, which may live in the project's folder.
     pub(crate) fn at(home: impl FnOnce(&Path) -> Home, url: &str, rows: u32, settings: &Value) -> Self {
         let project = Project::empty();
+        let ledger = Ledger::File(project.path("state.db"));
+        Self::with(project, home, ledger, url, rows, settings)
+    }
+
+    fn with(
+        project: Project,
+        home: impl FnOnce(&Path) -> Home,
+        ledger: Ledger,
+        url: &str,
+        rows: u32,
+        settings: &Value,
+    ) -> Self {
         let home = home(&project.path(""));
         let config = json!({
-            "state": "sqlite://state.db",
+            "state": ledger.url(),
             "triggers": "triggers",
             "databases": { "main": home.config() },
             "mail": { "out": { "url": url, "from": "鼓楼 <tower@ex.test>" } },
@@ -62,7 +83,7 @@ impl Mailing {
             }),
         );
         home.fill(rows);
-        Self { project, home }
+        Self { project, home, ledger }
     }
 
     pub(crate) fn project(&self) -> &Project {
@@ -80,7 +101,7 @@ impl Mailing {
 
     /// Every row is marked, or in the ledger for a reason that lasts.
     fn is_through(&self) -> bool {
-        self.open_rows() == self.entries("state IN ('held', 'kept')")
+        self.open_rows() == self.ledger.parked(false)
     }
 
     /// Waits until every row is marked, or in the ledger for a reason that lasts.
@@ -90,22 +111,18 @@ impl Mailing {
 
     /// Nothing is left to do before the next try of some row is due.
     pub(crate) fn is_idle(&self) -> bool {
-        let parked = "state IN ('held', 'kept')
-                      OR (state IN ('waiting', 'resend') AND at > 1000 * unixepoch('now', '+5 seconds'))";
-        self.open_rows() == self.entries(parked)
+        self.open_rows() == self.ledger.parked(true)
     }
 
-    /// How many entries of the ledger are as the SQL condition `which` says.
-    pub(crate) fn entries(&self, which: &str) -> u32 {
-        let count = format!("SELECT count(*) FROM ledger_entry WHERE {which}");
-        self.state().query_row(&count, [], |row| row.get(0)).unwrap()
+    /// How many rows are reserved, and not recorded.
+    pub(crate) fn reserved(&self) -> u32 {
+        let entries = self.ledger.entries();
+        u32::try_from(entries.iter().filter(|(_, state)| state == "reserved").count()).unwrap()
     }
 
     /// Makes due what waits for another try, as minutes and hours would. Answers how many rows.
     pub(crate) fn let_time_pass(&self) -> usize {
-        let state = Connection::open(self.project.path("state.db")).unwrap();
-        state.busy_timeout(super::PATIENCE).unwrap();
-        state.execute("UPDATE ledger_entry SET at = 0 WHERE state IN ('waiting', 'resend')", []).unwrap()
+        self.ledger.let_time_pass()
     }
 
     /// What table, ledger and runs say, beside what happened. Call it when no daemon is running.
@@ -117,11 +134,7 @@ impl Mailing {
             emails.insert(format!("[{}]", person.id), person.email.clone());
             testimony.rows.insert(person.email, if person.sent { Flag::Sent } else { Flag::Open });
         }
-        let state = self.state();
-        let mut statement = state.prepare("SELECT key, state FROM ledger_entry").unwrap();
-        let mut entries = statement.query([]).unwrap();
-        while let Some(row) = entries.next().unwrap() {
-            let (key, state): (String, String) = (row.get(0).unwrap(), row.get(1).unwrap());
+        for (key, state) in self.ledger.entries() {
             let entry = match state.as_str() {
                 "held" => Entry::Held,
                 "kept" => Entry::Failed,
@@ -139,10 +152,6 @@ impl Mailing {
         let ran = self.project.gulou(&args).expect_code(0);
         let runs: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
         runs.iter().map(run).collect()
-    }
-
-    fn state(&self) -> Connection {
-        read(&self.project.path("state.db"))
     }
 }
 

@@ -7,6 +7,7 @@
 mod daemon;
 mod files;
 pub(crate) mod home;
+mod ledger;
 pub(crate) mod mailing;
 pub(crate) mod ordeal;
 mod process;

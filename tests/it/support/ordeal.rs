@@ -253,7 +253,7 @@ impl Life {
         let (code, log) = self.daemon.take().unwrap().stop();
         assert_eq!(code, Some(0), "the drain failed:\n{log}");
         self.receiver.settle();
-        self.receiver.note_stop(self.mailing.entries("state = 'reserved'"));
+        self.receiver.note_stop(self.mailing.reserved());
     }
 }
 
