@@ -41,7 +41,7 @@ pub struct Settings {
     pub functions: Vec<FunctionSettings>,
 }
 
-/// Where a state is. Shown, it is the path of the file, or a URL without the password.
+/// Where a state is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StateSettings {
     /// In a SQLite file.
@@ -53,18 +53,6 @@ pub enum StateSettings {
         /// The schema of the tables, which belongs to them alone.
         schema: String,
     },
-}
-
-impl std::fmt::Display for StateSettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Sqlite(path) => path.display().fmt(f),
-            Self::Postgres { server, schema } => {
-                let ServerSettings { host, port, user, database, .. } = server;
-                write!(f, "postgres://{user}@{host}:{port}/{database}?schema={schema}")
-            }
-        }
-    }
 }
 
 /// What every event carries.

@@ -11,11 +11,12 @@ pub mod runs;
 mod sqlite;
 pub mod triggers;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use postgres::Server;
 
-use crate::settings::StateSettings;
+use crate::settings::{ServerSettings, StateSettings};
 
 /// The daemon's handle on the state. Clones share one writer; the last one to go closes the state.
 #[derive(Clone, Debug)]
@@ -87,6 +88,19 @@ impl Reader {
     /// Connects to a state on a PostgreSQL server; `None` when there is none yet.
     pub fn open_postgres(server: &Server) -> Result<Option<Self>, StoreError> {
         Ok(postgres::Reader::open(server)?.map(|reader| Self(Source::Postgres(reader))))
+    }
+}
+
+/// The path of the file, or a URL without the password.
+impl fmt::Display for StateSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => path.display().fmt(f),
+            Self::Postgres { server, schema } => {
+                let ServerSettings { host, port, user, database, .. } = server;
+                write!(f, "postgres://{user}@{host}:{port}/{database}?schema={schema}")
+            }
+        }
     }
 }
 

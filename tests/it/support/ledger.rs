@@ -8,7 +8,6 @@ use super::home::read;
 use crate::servers;
 
 /// Where the state is.
-#[derive(Debug)]
 pub(crate) enum Ledger {
     File(PathBuf),
     /// The URL of a database of the shared PostgreSQL.
@@ -32,7 +31,12 @@ impl Ledger {
             Self::Postgres(_) => "extract(epoch from now() + interval '5 seconds')",
         };
         let lane = format!("OR (state IN ('waiting', 'resend') AND {lane} AND at > 1000 * {now})");
-        let count = format!("SELECT count(*) FROM {} WHERE state IN ('held', 'kept') {lane}", self.table());
+        self.count(&format!("state IN ('held', 'kept') {lane}"))
+    }
+
+    /// Entries that are as the SQL condition `which` says.
+    pub(crate) fn count(&self, which: &str) -> u32 {
+        let count = format!("SELECT count(*) FROM {} WHERE {which}", self.table());
         match self {
             Self::File(path) => read(path).query_row(&count, [], |row| row.get(0)).unwrap(),
             Self::Postgres(url) => servers::postgres().execute(url, &count).trim().parse().unwrap(),
