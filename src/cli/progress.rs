@@ -14,8 +14,9 @@ use crate::server::wire;
 
 /// Between two drawings.
 const REDRAW: Duration = Duration::from_millis(200);
-/// Columns between the brackets.
-const CELLS: u64 = 24;
+/// The bar before the first row, and after the last.
+const EMPTY: &str = "........................";
+const FULL: &str = "########################";
 
 /// `600 sent, 2 failed, 312/s, 9000 remaining, 33 s left`.
 pub(super) fn text(progress: &wire::Progress) -> String {
@@ -45,9 +46,12 @@ fn bar(how_far: HowFar) -> String {
     let Some(to_come) = counts.to_come else { return text };
     let all = (counts.taken + to_come).max(1);
     let settled = counts.settled.min(all);
-    let cells =
-        |of: u64| usize::try_from(u128::from(settled) * u128::from(of) / u128::from(all)).unwrap_or(0);
-    format!("[{:.<width$}] {:>3}%  {text}", "#".repeat(cells(CELLS)), cells(100), width = CELLS as usize)
+    let part = |of: usize| {
+        let part = u128::from(settled) * of as u128 / u128::from(all);
+        usize::try_from(part).unwrap_or(of).min(of)
+    };
+    let cells = part(FULL.len());
+    format!("[{}{}] {:>3}%  {text}", &FULL[..cells], &EMPTY[cells..], part(100))
 }
 
 /// The last line of a terminal, which is rewritten in place; other lines are printed above it.

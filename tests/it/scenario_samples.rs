@@ -128,7 +128,7 @@ fn a_reminder_is_mailed_once_when_its_minute_has_come() {
     let idle = || {
         let runs = history(&project, "reminders");
         let last = runs.first().filter(|run| run["result"]["selected"] == 0)?;
-        (last["repeats"].as_u64() >= Some(3)).then(|| runs.len())
+        (last["repeats"].as_u64() >= Some(3)).then_some(runs.len())
     };
     assert_eq!(eventually("four polls", idle), 1);
 

@@ -116,8 +116,7 @@ impl Mailing {
 
     /// How many rows are reserved, and not recorded.
     pub(crate) fn reserved(&self) -> u32 {
-        let entries = self.ledger.entries();
-        u32::try_from(entries.iter().filter(|(_, state)| state == "reserved").count()).unwrap()
+        self.ledger.count("state = 'reserved'")
     }
 
     /// Makes due what waits for another try, as minutes and hours would. Answers how many rows.
