@@ -21,7 +21,8 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// Columns that no two rows share: those of the primary key, and of each unique index.
     pub unique: Vec<Vec<String>>,
-    /// The columns of each index that can give its rows in their order.
+    /// The columns of each index that can give its rows in their order. Whether an index over some rows serves is the
+    /// condition's to say: it is among them.
     pub indexes: Vec<Vec<String>>,
     /// A view: what its columns promise cannot be told.
     pub is_view: bool,

@@ -41,17 +41,24 @@ fn of_file(file: &Path) -> Result<RootCertStore, String> {
 }
 
 fn of_the_system() -> Result<RootCertStore, String> {
-    let found = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
-    // The system may have certificates that are too old to be read; the others serve.
-    roots.add_parsable_certificates(found.certs);
-    if roots.is_empty() {
+    roots.add_parsable_certificates(system()?);
+    Ok(roots)
+}
+
+/// The certificates that the system trusts. It may have some that are too old to be read; the others serve.
+pub(super) fn system() -> Result<Vec<CertificateDer<'static>>, String> {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let is_readable =
+        |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();
+    let readable: Vec<_> = found.into_iter().filter(is_readable).collect();
+    if readable.is_empty() {
         return Err(
             "this system trusts no certificates; install ca-certificates, or name a file in \"tls_ca\""
                 .to_owned(),
         );
     }
-    Ok(roots)
+    Ok(readable)
 }
 
 /// Takes whoever answers, but nobody who does not hold the key of the certificate that is shown.

@@ -1,5 +1,8 @@
 //! A daemon with its state in PostgreSQL: its verbs, its lock, and a server that goes away and comes back.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+
 use serde_json::{Value, json};
 
 use crate::servers::Postgres;
@@ -10,8 +13,10 @@ const CONFIG: [&str; 2] = ["--config", "config.json"];
 /// A function that fires every second and says so.
 fn project(state: &str) -> Project {
     let state = state.replace(":secret@", "@");
-    let project =
-        Project::new(&json!({ "state": { "url": state, "password": "secret" }, "triggers": "triggers" }));
+    let state = json!({ "url": state, "password": { "file": "password" } });
+    let project = Project::new(&json!({ "state": state, "triggers": "triggers" }));
+    project.write("password", "secret");
+    fs::set_permissions(project.path("password"), Permissions::from_mode(0o600)).unwrap();
     let triggers = json!([{ "name": "always", "type": "timer", "config": "* * * * * * *" }]);
     project.function(
         "drum",

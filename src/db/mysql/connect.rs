@@ -5,7 +5,7 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
 
-use super::super::Access;
+use super::super::{Access, tls};
 use super::fault::said;
 use crate::settings::{Secret, ServerSettings, TlsMode};
 
@@ -59,16 +59,10 @@ fn encryption(mode: &TlsMode) -> Result<Option<SslOpts>, String> {
             vec![certificates.into()]
         }
         TlsMode::Verify { ca: None } => {
-            let found = rustls_native_certs::load_native_certs().certs;
+            let found = tls::system()?;
             found.into_iter().map(|certificate| certificate.as_ref().to_vec().into()).collect()
         }
     };
-    if roots.is_empty() {
-        return Err(
-            "this system trusts no certificates; install ca-certificates, or name a file in \"tls_ca\""
-                .to_owned(),
-        );
-    }
     Ok(Some(SslOpts::default().with_disable_built_in_roots(true).with_root_certs(roots)))
 }
 

@@ -48,11 +48,11 @@ impl Inspector {
         let columns = self.ask(columns, &[&oid]).await?;
         let columns = columns.iter().map(|row| Column { name: row.get(0), not_null: row.get(1) }).collect();
         // An expression has the column 0, and no name.
-        let indexes = "SELECT i.indexrelid::int8, a.attname::text, i.indisunique FROM pg_index i \
+        let indexes = "SELECT i.indexrelid::int8, a.attname::text, i.indisunique AND i.indpred IS NULL FROM pg_index i \
                        JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree' \
                        CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k (number, place) \
                        LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number AND k.number > 0 \
-                       WHERE i.indrelid = $1::int8::oid AND i.indisvalid AND i.indpred IS NULL \
+                       WHERE i.indrelid = $1::int8::oid AND i.indisvalid \
                          AND k.place <= i.indnkeyatts ORDER BY 1, k.place";
         let mut found: BTreeMap<i64, (bool, Vec<Option<String>>)> = BTreeMap::new();
         for row in self.ask(indexes, &[&oid]).await? {

@@ -58,7 +58,7 @@ impl Inspector {
         let row_id = columns.iter().filter(|(.., row_id)| *row_id);
         let mut sorted: Vec<Vec<String>> = row_id.map(|(column, ..)| vec![column.name.clone()]).collect();
         let indexes = self.ask(|it| {
-            let list = "SELECT name, \"unique\" FROM pragma_index_list(?1) WHERE NOT partial";
+            let list = "SELECT name, \"unique\" AND NOT partial FROM pragma_index_list(?1)";
             let mut list = it.prepare(list)?;
             let index = |row: &rusqlite::Row<'_>| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?));
             list.query_map([name], index)?.collect::<rusqlite::Result<Vec<_>>>()
@@ -153,6 +153,15 @@ mod tests {
             columns("CREATE TABLE t (a UNIQUE, b); CREATE UNIQUE INDEX i ON t (b) WHERE b > 1"),
             ["a unique", "b"]
         );
+        let it = inspector(
+            "CREATE TABLE t (id INTEGER PRIMARY KEY, a, b); CREATE INDEX i ON t (a, id) WHERE b = 0",
+        );
+        let sorted = |columns: &[&str]| {
+            let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+            it.table("t").unwrap().unwrap().is_sorted_by(&columns)
+        };
+        assert!(sorted(&["ID"]) && sorted(&["a", "id"]) && sorted(&["a"]));
+        assert!(!sorted(&["b"]) && !sorted(&["id", "a"]) && !sorted(&["a", "id", "b"]));
         assert_eq!(columns("CREATE TABLE t (a, b); CREATE UNIQUE INDEX i ON t (a, b)"), ["a", "b"]);
         assert_eq!(columns("CREATE TABLE t (a); CREATE UNIQUE INDEX i ON t (lower(a))"), ["a"]);
     }
