@@ -48,7 +48,7 @@ impl Store {
     pub fn take(settings: &StateSettings) -> Result<Self, StoreError> {
         match settings {
             StateSettings::Sqlite(path) => Self::open(path),
-            StateSettings::Postgres { server, schema } => Self::open_postgres(&Server::of(server, schema)?),
+            StateSettings::Postgres { server, schema } => Self::open_postgres(&Server::of(server, schema)),
         }
     }
 
@@ -81,7 +81,7 @@ impl Reader {
     pub fn of(settings: &StateSettings) -> Result<Option<Self>, StoreError> {
         match settings {
             StateSettings::Sqlite(path) => Self::open(path),
-            StateSettings::Postgres { server, schema } => Self::open_postgres(&Server::of(server, schema)?),
+            StateSettings::Postgres { server, schema } => Self::open_postgres(&Server::of(server, schema)),
         }
     }
 

@@ -21,7 +21,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("folder", &["settings"]),
     ("config", &["spelling", "sql", "settings", "schedule", "folder"]),
     ("db", &["settings", "sql"]),
-    ("store", &["settings", "run", "db::sqlite"]),
+    ("store", &["settings", "run", "db::sqlite", "db::postgres"]),
     ("action", &["settings", "run", "clock"]),
     ("target", &["settings", "run", "clock"]),
     ("batch", &["settings", "sql", "run", "clock", "db", "action", "store"]),
@@ -392,7 +392,7 @@ mod the_checker {
             "use crate::{run, engine::{plan, dispatch::x}};",
             &["engine::plan", "engine::dispatch::x"],
         );
-        finds("store/mod", "use crate::db::postgres::Pool;", &["`store` may not use `db::postgres::Pool`"]);
+        finds("store/mod", "use crate::db::mysql::Database;", &["`store` may not use `db::mysql::Database`"]);
         finds("action/mail/smtp", "use super::super::super::config;", &["`action` may not use `config`"]);
         finds("clock", "use super::run;", &["`clock` may not use `run`"]);
         finds("main", "fn main() { gulou::daemon::run() }", &["`main` may not use `daemon::run`"]);

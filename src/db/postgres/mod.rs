@@ -1,5 +1,6 @@
 //! PostgreSQL: a connection is one session of the server, which one caller at a time has to itself.
 
+mod connect;
 mod inspect;
 mod session;
 mod times;
@@ -9,15 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{MappedMutexGuard, Mutex, MutexGuard};
-use tokio_postgres::config::SslMode;
 use tokio_postgres::error::ErrorPosition;
-use tokio_postgres::{Client, Config, Connection, NoTls, Socket, tls};
-use tokio_postgres_rustls::MakeRustlsConnect;
+use tokio_postgres::{Client, Config};
 
+pub(crate) use self::connect::{Unconnected, connect};
 pub use self::inspect::Inspector;
 pub(crate) use self::session::{Session, is_about_tables, is_in_the_way};
 pub(crate) use self::times::{Form, form_of};
-use super::{Access, DbError, place, tls as encryption};
+use super::{Access, DbError, place};
 use crate::settings::{Secret, ServerSettings};
 
 /// How long a server may take until it has let us in.
@@ -53,7 +53,7 @@ impl Database {
         let mut slot = self.session.lock().await;
         if slot.as_ref().is_none_or(Session::is_closed) {
             *slot = None;
-            let connected = tokio::time::timeout(CONNECT, connect(&self.settings, self.access)).await;
+            let connected = tokio::time::timeout(CONNECT, open(&self.settings, self.access)).await;
             let problem = match connected {
                 Ok(Ok(session)) => {
                     *slot = Some(session);
@@ -76,7 +76,7 @@ impl Database {
 }
 
 /// A session with what marks and keys rely on; the reason, when there is none.
-async fn connect(settings: &ServerSettings, access: Access) -> Result<Session, String> {
+async fn open(settings: &ServerSettings, access: Access) -> Result<Session, String> {
     let mut config = Config::new();
     config
         .host(&settings.host)
@@ -92,30 +92,12 @@ async fn connect(settings: &ServerSettings, access: Access) -> Result<Session, S
         config.password(password);
     }
     let said = |error: &tokio_postgres::Error| said(error, "");
-    let client = match encryption::client(&settings.tls)? {
-        None => {
-            let (client, connection) =
-                config.ssl_mode(SslMode::Disable).connect(NoTls).await.map_err(|error| said(&error))?;
-            drive(connection);
-            client
-        }
-        Some(tls) => {
-            let connecting = config.ssl_mode(SslMode::Require).connect(MakeRustlsConnect::new(tls));
-            let (client, connection) = connecting.await.map_err(|error| said(&error))?;
-            drive(connection);
-            client
-        }
-    };
+    let client = connect(&mut config, &settings.tls).await.map_err(|problem| match problem {
+        Unconnected::Certificates(reason) => reason,
+        Unconnected::Server(error) => said(&error),
+    })?;
     prepare(&client, access).await.map_err(|error| said(&error))?;
     Ok(Session::new(client))
-}
-
-/// The connection works on its own; its end, good or bad, is seen by whoever uses the client.
-fn drive<T>(connection: Connection<Socket, T>)
-where
-    T: tls::TlsStream + Unpin + Send + 'static,
-{
-    tokio::spawn(connection);
 }
 
 async fn prepare(client: &Client, access: Access) -> Result<(), tokio_postgres::Error> {

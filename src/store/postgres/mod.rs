@@ -51,28 +51,25 @@ use crate::settings::{ServerSettings, TlsMode};
 #[derive(Clone, Debug)]
 pub struct Server {
     config: tokio_postgres::Config,
+    tls: TlsMode,
     schema: String,
 }
 
 impl Server {
-    /// The tables in `schema` of the database that `config` names.
+    /// The tables in `schema` of the database that `config` names, without encryption.
     pub fn new(config: tokio_postgres::Config, schema: impl Into<String>) -> Self {
-        Self { config, schema: schema.into() }
+        Self { config, tls: TlsMode::Off, schema: schema.into() }
     }
 
     /// The database that the settings name.
-    pub fn of(settings: &ServerSettings, schema: &str) -> Result<Self, StoreError> {
+    pub fn of(settings: &ServerSettings, schema: &str) -> Self {
         let ServerSettings { host, port, user, password, database, tls } = settings;
         let mut config = tokio_postgres::Config::new();
         config.host(host).port(*port).user(user).dbname(database);
         if let Some(password) = password {
             config.password(password.reveal());
         }
-        let server = Self::new(config, schema);
-        match tls {
-            TlsMode::Off => Ok(server),
-            _ => Err(server.unreachable("TLS is not supported by this version".to_owned())),
-        }
+        Self { config, tls: tls.clone(), schema: schema.to_owned() }
     }
 
     /// For messages: host, database and schema.

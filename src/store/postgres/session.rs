@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use tokio_postgres::error::{DbError, Severity};
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Config, NoTls, Row, Statement};
+use tokio_postgres::{Client, Config, Row, Statement};
 
 use super::{Server, StoreError, application_name};
+use crate::db::postgres::{Unconnected, connect};
 
 /// How long a server may take to answer the first word.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -35,14 +36,15 @@ impl Session {
             .tcp_user_timeout(SILENT)
             .application_name(application_name());
         let failed = |error: &tokio_postgres::Error| server.unreachable(said(error));
-        let connecting = config.connect(NoTls);
+        let connecting = connect(&mut config, &server.tls);
         // The time of the configuration ends when there is a socket, and not when somebody answers on it.
-        let (client, connection) = tokio::time::timeout(2 * CONNECT, connecting)
+        let client = tokio::time::timeout(2 * CONNECT, connecting)
             .await
             .map_err(|_| server.unreachable("it does not answer".to_owned()))?
-            .map_err(|error| failed(&error))?;
-        // Its end, good or bad, is seen by whoever uses the client.
-        tokio::spawn(connection);
+            .map_err(|problem| match problem {
+                Unconnected::Certificates(reason) => server.unreachable(reason),
+                Unconnected::Server(error) => failed(&error),
+            })?;
         let session = Self { client, statements: Mutex::default() };
         session.client.batch_execute(&server.settings()).await.map_err(|error| failed(&error))?;
         Ok(session)

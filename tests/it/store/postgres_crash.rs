@@ -1,7 +1,7 @@
 //! Lost connections, killed servers, a second owner.
 
 use gulou::run::Outcome;
-use gulou::settings::Overlap;
+use gulou::settings::{Overlap, Secret, ServerSettings, StateSettings, TlsMode};
 use gulou::store::runs::{Claim, Ended, RunId};
 use gulou::store::{Store, StoreError};
 
@@ -145,4 +145,35 @@ async fn a_server_that_is_not_there_is_said_at_once() {
     let error = gulou::store::Store::open_postgres(&gulou::store::Server::new(config, "gulou")).unwrap_err();
     let said = error.to_string();
     assert!(said.starts_with("could not reach the state postgres://127.0.0.1:1/db?schema=gulou: "), "{said}");
+}
+
+/// The server proves who it is by a certificate of its own, and whoever does not trust it stays away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_way_to_the_server_can_be_encrypted() {
+    let server = servers::postgres();
+    let url = server.database();
+    let (_, database) = url.rsplit_once('/').unwrap();
+    let state = |tls| StateSettings::Postgres {
+        server: ServerSettings {
+            host: "127.0.0.1".to_owned(),
+            port: server.port(),
+            user: "gulou".to_owned(),
+            password: Some(Secret::new("secret".to_owned())),
+            database: database.to_owned(),
+            tls,
+        },
+        schema: "gulou".to_owned(),
+    };
+    let ours = state(TlsMode::Verify { ca: Some(server.ca().to_owned()) });
+    let store = tokio::task::spawn_blocking(move || Store::take(&ours)).await.unwrap().unwrap();
+    let encrypted = format!(
+        "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+         WHERE datname = '{database}' AND application_name LIKE 'gulou (pid %'"
+    );
+    assert_eq!(server.execute(&server.admin(), &encrypted).trim(), "t");
+    drop(store);
+
+    let foreign = state(TlsMode::Verify { ca: None });
+    let refused = tokio::task::spawn_blocking(move || Store::take(&foreign)).await.unwrap();
+    assert!(matches!(refused, Err(StoreError::Unreachable { .. })), "{refused:?}");
 }
