@@ -60,7 +60,7 @@ enum Verb {
 #[derive(Args, Debug)]
 struct ConfigArg {
     /// The daemon config file; relative paths in it start at its folder
-    #[arg(short, long, value_name = "FILE", default_value = "config.json")]
+    #[arg(short, long, value_name = "FILE", default_value = "config.json", global = true)]
     config: PathBuf,
 }
 

@@ -58,7 +58,7 @@ fn rows_that_are_held_back_are_shown_and_find_their_way_out() {
     let failed = ask(project, &["rows", "mailing", "--failed"]);
     assert_eq!((&failed["key"], &failed["state"]), (&json!([2]), &json!("failed")));
     assert!(failed["detail"].as_str().unwrap().contains("no such user"), "{failed}");
-    let table = project.gulou(&["batch", "--config", "config.json", "rows", "mailing"]).expect_code(0);
+    let table = project.gulou(&["batch", "rows", "mailing", "--config", "config.json"]).expect_code(0);
     assert_eq!(table.stdout.lines().count(), 4, "{}", table.stdout);
 
     // 4 was in fact delivered; its operator looks, and does not know: once more.
