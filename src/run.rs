@@ -38,6 +38,11 @@ impl Reason {
         }
     }
 
+    /// The schedule asked for it: one run a fire time.
+    pub const fn is_scheduled(self) -> bool {
+        matches!(self, Self::Timed | Self::CatchUp)
+    }
+
     /// The reason that `word` names.
     pub fn from_word(word: &str) -> Option<Self> {
         [Self::Timed, Self::CatchUp, Self::Manual, Self::Retry, Self::Resume]

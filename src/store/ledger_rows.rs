@@ -47,6 +47,16 @@ pub struct LedgerRow {
     pub fire_time: i64,
 }
 
+/// What an operator calls the state of an entry, for [`LedgerRow::state`].
+pub(in crate::store) fn shown(state: &str) -> &'static str {
+    match state {
+        "held" => "held",
+        "kept" => "failed",
+        "waiting" | "resend" => "retrying",
+        _ => "under way",
+    }
+}
+
 /// Which rows of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowState {

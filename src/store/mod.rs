@@ -8,6 +8,7 @@ pub mod ledger;
 pub mod ledger_rows;
 mod postgres;
 pub mod runs;
+mod scope;
 mod sqlite;
 pub mod triggers;
 

@@ -16,6 +16,9 @@ use crate::settings::Overlap;
 /// A run's number in the state.
 pub type RunId = i64;
 
+/// How a run ends that waited for its function, and never starts because a newer one takes its place.
+pub(in crate::store) const REPLACED: &str = "replaced by a newer fire before it started";
+
 /// A request to run a fire.
 #[derive(Clone, Copy, Debug)]
 pub struct ClaimRequest {

@@ -8,9 +8,9 @@ use std::collections::{HashMap, HashSet};
 use super::session::Session;
 use super::skips::{self, Skipped};
 use super::{StoreError, runs, storable};
-use crate::run::{Outcome, Reason, Status};
+use crate::run::{Outcome, Status};
 use crate::settings::Overlap;
-use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkipReason, SkippedSpan};
+use crate::store::runs::{Claim, ClaimRequest, Ended, REPLACED, RunId, SkipReason, SkippedSpan};
 use crate::store::triggers::{FunctionId, TriggerId};
 
 /// One answer a request, in order.
@@ -72,12 +72,6 @@ const INSERT: &str = "
                 $8::bigint[], $9::bigint[], $10::text[], $14::bigint[])
       AS new (id, request_id, function, trigger, fire_time, claim, reason, attempt, missed, state, created_at)";
 const COUNT: &str = "UPDATE owner SET last_run = $1, runs = runs + $2";
-
-const REPLACED: &str = "replaced by a newer fire before it started";
-
-const fn is_scheduled(reason: Reason) -> bool {
-    matches!(reason, Reason::Timed | Reason::CatchUp)
-}
 
 impl Known {
     async fn load(session: &Session, requests: &[ClaimRequest]) -> Result<Self, StoreError> {
@@ -161,14 +155,14 @@ impl Known {
     fn is_claimed(&self, request: &ClaimRequest) -> bool {
         let ClaimRequest { trigger, fire_time, reason, .. } = *request;
         let marked = self.marks.get(&trigger).is_some_and(|mark| *mark >= fire_time);
-        is_scheduled(reason) && (marked || self.claimed.contains(&(trigger, fire_time)))
+        reason.is_scheduled() && (marked || self.claimed.contains(&(trigger, fire_time)))
     }
 
     fn take(&mut self, request: &ClaimRequest, wait: bool) -> Claim {
         let waiting = wait || !request.room;
         self.last_run += 1;
         let id = self.last_run;
-        if is_scheduled(request.reason) {
+        if request.reason.is_scheduled() {
             self.claimed.insert((request.trigger, request.fire_time));
         }
         self.open.entry(request.function).or_default().push(OpenRun { id, waiting });
@@ -190,7 +184,7 @@ impl Known {
     }
 
     fn skip(&mut self, request: &ClaimRequest) -> Claim {
-        if is_scheduled(request.reason) {
+        if request.reason.is_scheduled() {
             // With it goes what it stands for.
             let (first, last, count) = (request.since, request.fire_time, 1 + i64::from(request.missed));
             let span =
@@ -225,7 +219,7 @@ async fn insert(session: &Session, epoch: i64, new: &[NewRun], last: RunId) -> R
     let functions = column(new, |run| run.request.function);
     let triggers = column(new, |run| run.request.trigger);
     let fire_times = column(new, |run| run.request.fire_time);
-    let claims = column(new, |run| is_scheduled(run.request.reason).then_some(1_i16));
+    let claims = column(new, |run| run.request.reason.is_scheduled().then_some(1_i16));
     let reasons = column(new, |run| run.request.reason.as_str());
     let attempts = column(new, |run| i64::from(run.request.attempt));
     let missed = column(new, |run| i64::from(run.request.missed));

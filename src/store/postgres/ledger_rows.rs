@@ -5,7 +5,7 @@ use tokio_postgres::Row;
 use super::StoreError;
 use super::session::Session;
 use crate::store::ledger::{EntryKey, Holdings, OpenFire, Sweep, Unmarked};
-use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState, Selection};
+use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState, Selection, shown};
 
 const NEXT_DUE: &str = "
     SELECT min(due) FROM ledger_scope AS scope JOIN ledger_entry AS entry ON entry.scope = scope.id
@@ -152,12 +152,7 @@ pub(in crate::store) async fn rows(
     });
     let ledger_row = |row: &Row| LedgerRow {
         key: row.get("key"),
-        state: match row.get("state") {
-            "held" => "held",
-            "kept" => "failed",
-            "waiting" | "resend" => "retrying",
-            _ => "under way",
-        },
+        state: shown(row.get("state")),
         reservation: row.get("reservation"),
         attempts: u32::try_from(row.get::<_, i64>("attempts")).unwrap_or(u32::MAX),
         at: row.get("at"),

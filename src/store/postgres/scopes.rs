@@ -5,10 +5,10 @@ use tokio_postgres::Row;
 use super::StoreError;
 use super::ledger::signed;
 use super::session::{Param, Session};
-use crate::run::Reason;
-use crate::store::ledger::{BeginRun, FireState, Scope, ScopeId, Sweep};
+use crate::store::ledger::{BeginRun, FireState, Scope, Sweep};
+use crate::store::scope::{Beginning, Found};
 
-/// A query for [`Found`], with its condition.
+/// A query for [`found`], with its condition.
 macro_rules! scopes_where {
     ($condition:literal) => {
         concat!(
@@ -40,42 +40,20 @@ const DROP_OLD: &str = "
     gone AS (DELETE FROM ledger_entry USING over WHERE scope = over.id)
     DELETE FROM ledger_scope USING over WHERE ledger_scope.id = over.id";
 
-/// A scope's row.
-#[derive(Clone, Debug)]
-struct Found {
-    id: ScopeId,
-    trigger: String,
-    fire_time: i64,
-    done: bool,
-    run: i64,
-    taken: u64,
-    sweep: Sweep,
-}
-
-impl Found {
-    fn read(row: &Row) -> Self {
-        Self {
-            id: row.get("id"),
-            trigger: row.get("trigger"),
-            fire_time: row.get("fire_time"),
-            done: row.get::<_, &str>("state") == FireState::Done.as_str(),
-            run: row.get("run"),
-            taken: row.get::<_, i64>("taken").unsigned_abs(),
-            sweep: Sweep {
-                cursor: row.get("cursor"),
-                origin: row.get("origin"),
-                wrapped: row.get("wrapped"),
-                remaining: row.get::<_, Option<i64>>("remaining").map(i64::unsigned_abs),
-            },
-        }
-    }
-
-    fn is_of(&self, begin: &BeginRun) -> bool {
-        self.trigger == begin.trigger && self.fire_time == begin.fire_time
-    }
-
-    fn into_scope(self) -> Scope {
-        Scope { id: self.id, run: self.run, taken: self.taken, sweep: self.sweep, done: self.done }
+fn found(row: &Row) -> Found {
+    Found {
+        id: row.get("id"),
+        trigger: row.get("trigger"),
+        fire_time: row.get("fire_time"),
+        done: row.get::<_, &str>("state") == FireState::Done.as_str(),
+        run: row.get("run"),
+        taken: row.get::<_, i64>("taken").unsigned_abs(),
+        sweep: Sweep {
+            cursor: row.get("cursor"),
+            origin: row.get("origin"),
+            wrapped: row.get("wrapped"),
+            remaining: row.get::<_, Option<i64>>("remaining").map(i64::unsigned_abs),
+        },
     }
 }
 
@@ -97,24 +75,16 @@ pub(in crate::store) async fn begin_lane(
 
 /// See [`crate::store::Store::begin_batch_run`].
 pub(in crate::store) async fn begin(session: &Session, begin: &BeginRun) -> Result<Scope, StoreError> {
-    let continues = matches!(begin.reason, Reason::Resume | Reason::Retry | Reason::Timed | Reason::CatchUp);
-    let found = if begin.until_marked { find(session, UNTIL_MARKED, &[&begin.batch]).await? } else { None };
-    let same_fire = match &found {
-        Some(found) if found.is_of(begin) => Some(found),
-        _ => None,
-    };
-    let of_fire = if begin.until_marked {
-        None
+    let found = if begin.until_marked {
+        find(session, UNTIL_MARKED, &[&begin.batch]).await?
     } else {
         find(session, OF_FIRE, &[&begin.batch, &begin.trigger, &begin.fire_time]).await?
     };
-    match same_fire.or(of_fire.as_ref()) {
-        Some(scope) if continues && scope.done => Ok(scope.clone().into_scope()),
-        Some(scope) if continues => go_on(session, scope).await,
-        _ => match found {
-            Some(found) => next_fire(session, &found, begin).await,
-            None => open(session, begin).await,
-        },
+    match Beginning::of(begin, found) {
+        Beginning::Over(scope) => Ok(scope),
+        Beginning::GoOn(scope) => go_on(session, scope).await,
+        Beginning::NextFire(scope) => next_fire(session, scope, begin).await,
+        Beginning::New => open(session, begin).await,
     }
 }
 
@@ -123,19 +93,17 @@ async fn find(
     sql: &'static str,
     params: &[Param<'_>],
 ) -> Result<Option<Found>, StoreError> {
-    Ok(session.query_opt(sql, params).await?.as_ref().map(Found::read))
+    Ok(session.query_opt(sql, params).await?.as_ref().map(found))
 }
 
-async fn go_on(session: &Session, scope: &Found) -> Result<Scope, StoreError> {
+async fn go_on(session: &Session, scope: Scope) -> Result<Scope, StoreError> {
     session.execute(GO_ON, &[&scope.id]).await?;
-    Ok(Found { run: scope.run + 1, ..scope.clone() }.into_scope())
+    Ok(scope)
 }
 
-/// The scope that lasts until marked goes over to another fire.
-async fn next_fire(session: &Session, scope: &Found, begin: &BeginRun) -> Result<Scope, StoreError> {
-    let sweep = Sweep { origin: scope.sweep.cursor.clone(), wrapped: false, ..scope.sweep.clone() };
+async fn next_fire(session: &Session, scope: Scope, begin: &BeginRun) -> Result<Scope, StoreError> {
     session.execute(NEXT_FIRE, &[&scope.id, &begin.trigger, &begin.fire_time]).await?;
-    Ok(Scope { id: scope.id, run: scope.run + 1, taken: 0, sweep, done: false })
+    Ok(scope)
 }
 
 async fn open(session: &Session, begin: &BeginRun) -> Result<Scope, StoreError> {
@@ -144,9 +112,7 @@ async fn open(session: &Session, begin: &BeginRun) -> Result<Scope, StoreError> 
         if begin.walk_on
             && let Some(before) = find(session, NEWEST_OF_FIRES, &[&begin.batch]).await?
         {
-            sweep.origin.clone_from(&before.sweep.cursor);
-            sweep.cursor = before.sweep.cursor;
-            sweep.remaining = before.sweep.remaining;
+            sweep = before.sweep.onward();
         }
         // Fires that are over, and whose rows wait for nothing, leave the ledger when another fire begins.
         session.execute(DROP_OLD, &[&begin.batch]).await?;

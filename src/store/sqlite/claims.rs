@@ -6,9 +6,9 @@ use super::StoreError;
 use super::prune::count_runs;
 use super::runs::finish;
 use super::triggers::raise_mark;
-use crate::run::{Outcome, Reason};
+use crate::run::Outcome;
 use crate::settings::Overlap;
-use crate::store::runs::{Claim, ClaimRequest, RunId, SkipReason, SkippedSpan};
+use crate::store::runs::{Claim, ClaimRequest, REPLACED, RunId, SkipReason, SkippedSpan};
 use crate::store::triggers::FunctionId;
 
 /// One answer a request, in order.
@@ -68,7 +68,7 @@ impl<'c> NewRuns<'c> {
 
     /// None: the fire time has a run already, or had one that is folded or pruned.
     fn insert(&mut self, request: &ClaimRequest, waits: bool) -> Result<Option<RunId>, StoreError> {
-        let scheduled = is_scheduled(request.reason);
+        let scheduled = request.reason.is_scheduled();
         if scheduled && self.is_past(request)? {
             return Ok(None);
         }
@@ -112,7 +112,7 @@ fn claim(
     if request.overlap == Overlap::Allow {
         return runs.claim(request, false);
     }
-    if is_scheduled(request.reason) && (has_run(connection, request)? || runs.is_past(request)?) {
+    if request.reason.is_scheduled() && (has_run(connection, request)? || runs.is_past(request)?) {
         return Ok(Claim::AlreadyClaimed);
     }
     let open = open_runs(connection, request.function)?;
@@ -127,7 +127,7 @@ fn claim(
         Overlap::Replace => match runs.claim(request, busy)? {
             Claim::Waiting(run) if busy => {
                 for (old, _) in waiting() {
-                    let replaced = Outcome::interrupted("replaced by a newer fire before it started");
+                    let replaced = Outcome::interrupted(REPLACED);
                     finish(connection, *old, &replaced, request.now)?;
                 }
                 Ok(Claim::Replaces { run, old: open.into_iter().map(|(run, _)| run).collect() })
@@ -135,10 +135,6 @@ fn claim(
             claim => Ok(claim),
         },
     }
-}
-
-const fn is_scheduled(reason: Reason) -> bool {
-    matches!(reason, Reason::Timed | Reason::CatchUp)
 }
 
 /// Whether it has a run. What ran must not be recorded as skipped; an insert that is sure to happen finds out by itself.
@@ -157,7 +153,7 @@ fn open_runs(connection: &Connection, function: FunctionId) -> Result<Vec<(RunId
 }
 
 fn skip_for_overlap(connection: &Connection, request: &ClaimRequest) -> Result<Claim, StoreError> {
-    if is_scheduled(request.reason) {
+    if request.reason.is_scheduled() {
         // With it goes what it stands for.
         let (first, last, count) = (request.since, request.fire_time, 1 + i64::from(request.missed));
         let span = SkippedSpan { trigger: request.trigger, first, last, count, reason: SkipReason::Overlap };

@@ -3,11 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::StoreError;
-use crate::run::Reason;
 use crate::store::ledger::{
     BeginRun, Due, EntryKey, FireState, Holdings, OpenFire, Record, Scope, ScopeId, Step, Sweep, Unmarked,
     Verdict,
 };
+use crate::store::scope::{Beginning, Found};
 
 /// Refuses when the state has been opened by another owner since.
 pub(in crate::store) fn owned(connection: &Connection, ours: i64) -> Result<(), StoreError> {
@@ -23,69 +23,43 @@ pub(in crate::store) fn begin(
     begin: &BeginRun,
 ) -> Result<Scope, StoreError> {
     owned(connection, epoch)?;
-    let continues = matches!(begin.reason, Reason::Resume | Reason::Retry | Reason::Timed | Reason::CatchUp);
-    let found = if begin.until_marked { scope_until_marked(connection, begin)? } else { None };
-    let same_fire = match &found {
-        Some(found) if found.is_of(begin) => Some(found),
-        _ => None,
+    let found = if begin.until_marked {
+        scope_until_marked(connection, begin)?
+    } else {
+        scope_of_fire(connection, begin)?
     };
-    let of_fire = if begin.until_marked { None } else { scope_of_fire(connection, begin)? };
-    match same_fire.or(of_fire.as_ref()) {
-        Some(scope) if continues && scope.done => Ok(scope.clone().into_scope()),
-        Some(scope) if continues => go_on(connection, scope),
-        _ => match found {
-            Some(found) => next_fire(connection, &found, begin),
-            None => open_scope(connection, begin),
-        },
+    match Beginning::of(begin, found) {
+        Beginning::Over(scope) => Ok(scope),
+        Beginning::GoOn(scope) => go_on(connection, scope),
+        Beginning::NextFire(scope) => next_fire(connection, scope, begin),
+        Beginning::New => open_scope(connection, begin),
     }
-}
-
-/// A scope's row.
-#[derive(Clone, Debug)]
-struct Found {
-    id: ScopeId,
-    trigger: String,
-    fire_time: i64,
-    done: bool,
-    run: i64,
-    taken: u64,
-    sweep: Sweep,
 }
 
 const SCOPE: &str = "SELECT id, trigger, fire_time, state, run, taken, cursor, origin, wrapped, remaining \
                      FROM ledger_scope WHERE batch = :batch AND kind = :kind";
 
-impl Found {
-    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            id: row.get("id")?,
-            trigger: row.get("trigger")?,
-            fire_time: row.get("fire_time")?,
-            done: row.get::<_, String>("state")? == FireState::Done.as_str(),
-            run: row.get("run")?,
-            taken: row.get::<_, i64>("taken")?.unsigned_abs(),
-            sweep: Sweep {
-                cursor: row.get("cursor")?,
-                origin: row.get("origin")?,
-                wrapped: row.get("wrapped")?,
-                remaining: row.get::<_, Option<i64>>("remaining")?.map(i64::unsigned_abs),
-            },
-        })
-    }
-
-    fn is_of(&self, begin: &BeginRun) -> bool {
-        self.trigger == begin.trigger && self.fire_time == begin.fire_time
-    }
-
-    fn into_scope(self) -> Scope {
-        Scope { id: self.id, run: self.run, taken: self.taken, sweep: self.sweep, done: self.done }
-    }
+fn found(row: &Row<'_>) -> rusqlite::Result<Found> {
+    Ok(Found {
+        id: row.get("id")?,
+        trigger: row.get("trigger")?,
+        fire_time: row.get("fire_time")?,
+        done: row.get::<_, String>("state")? == FireState::Done.as_str(),
+        run: row.get("run")?,
+        taken: row.get::<_, i64>("taken")?.unsigned_abs(),
+        sweep: Sweep {
+            cursor: row.get("cursor")?,
+            origin: row.get("origin")?,
+            wrapped: row.get("wrapped")?,
+            remaining: row.get::<_, Option<i64>>("remaining")?.map(i64::unsigned_abs),
+        },
+    })
 }
 
 fn scope_until_marked(connection: &Connection, begin: &BeginRun) -> Result<Option<Found>, StoreError> {
     let found = connection
         .prepare_cached(SCOPE)?
-        .query_row(named_params! { ":batch": begin.batch, ":kind": "mark" }, Found::read)
+        .query_row(named_params! { ":batch": begin.batch, ":kind": "mark" }, found)
         .optional()?;
     Ok(found)
 }
@@ -102,29 +76,27 @@ fn scope_of_fire(connection: &Connection, begin: &BeginRun) -> Result<Option<Fou
                 ":trigger": begin.trigger,
                 ":fire_time": begin.fire_time,
             },
-            Found::read,
+            found,
         )
         .optional()?;
     Ok(found)
 }
 
-fn go_on(connection: &Connection, scope: &Found) -> Result<Scope, StoreError> {
+fn go_on(connection: &Connection, scope: Scope) -> Result<Scope, StoreError> {
     connection
         .prepare_cached("UPDATE ledger_scope SET state = 'running', run = run + 1 WHERE id = ?1")?
         .execute([scope.id])?;
-    Ok(Found { run: scope.run + 1, ..scope.clone() }.into_scope())
+    Ok(scope)
 }
 
-/// The scope that lasts until marked goes over to another fire.
-fn next_fire(connection: &Connection, scope: &Found, begin: &BeginRun) -> Result<Scope, StoreError> {
-    let sweep = Sweep { origin: scope.sweep.cursor.clone(), wrapped: false, ..scope.sweep.clone() };
+fn next_fire(connection: &Connection, scope: Scope, begin: &BeginRun) -> Result<Scope, StoreError> {
     connection
         .prepare_cached(
             "UPDATE ledger_scope SET trigger = ?2, fire_time = ?3, state = 'running', run = run + 1,
                     taken = 0, origin = cursor, wrapped = 0 WHERE id = ?1",
         )?
         .execute(params![scope.id, begin.trigger, begin.fire_time])?;
-    Ok(Scope { id: scope.id, run: scope.run + 1, taken: 0, sweep, done: false })
+    Ok(scope)
 }
 
 fn open_scope(connection: &Connection, begin: &BeginRun) -> Result<Scope, StoreError> {
@@ -133,13 +105,9 @@ fn open_scope(connection: &Connection, begin: &BeginRun) -> Result<Scope, StoreE
         if begin.walk_on {
             let before = connection
                 .prepare_cached(&format!("{SCOPE} ORDER BY id DESC LIMIT 1"))?
-                .query_row(named_params! { ":batch": begin.batch, ":kind": "fire" }, Found::read)
+                .query_row(named_params! { ":batch": begin.batch, ":kind": "fire" }, found)
                 .optional()?;
-            if let Some(before) = before {
-                sweep.origin.clone_from(&before.sweep.cursor);
-                sweep.cursor = before.sweep.cursor;
-                sweep.remaining = before.sweep.remaining;
-            }
+            sweep = before.map(|before| before.sweep.onward()).unwrap_or_default();
         }
         drop_old_scopes(connection, &begin.batch)?;
     }
@@ -395,7 +363,7 @@ pub(in crate::store) fn holdings(
     let kind = if until_marked { "mark" } else { "fire" };
     let scope = connection
         .prepare(&format!("{SCOPE} ORDER BY id DESC LIMIT 1"))?
-        .query_row(named_params! { ":batch": batch, ":kind": kind }, Found::read)
+        .query_row(named_params! { ":batch": batch, ":kind": kind }, found)
         .optional()?;
     let mut holdings = Holdings::default();
     let Some(scope) = scope else { return Ok(holdings) };

@@ -4,7 +4,7 @@ use rusqlite::{Connection, named_params, params};
 
 use super::StoreError;
 use super::ledger::owned;
-use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState, Selection};
+use crate::store::ledger_rows::{BatchSummary, LedgerRow, Requeue, RowState, Selection, shown};
 
 pub(in crate::store) fn batches(connection: &Connection) -> Result<Vec<BatchSummary>, StoreError> {
     let mut statement = connection.prepare(
@@ -60,12 +60,7 @@ pub(in crate::store) fn rows(
     let rows = statement.query_map(params![batch, limit], |row| {
         Ok(LedgerRow {
             key: row.get("key")?,
-            state: match row.get::<_, String>("state")?.as_str() {
-                "held" => "held",
-                "kept" => "failed",
-                "waiting" | "resend" => "retrying",
-                _ => "under way",
-            },
+            state: shown(&row.get::<_, String>("state")?),
             reservation: row.get("reservation")?,
             attempts: row.get("attempts")?,
             at: row.get("at")?,
