@@ -2,6 +2,7 @@
 
 use super::{DbError, mysql, postgres, sqlite};
 use crate::settings::DatabaseSettings;
+use crate::sql::Dialect;
 
 /// A look at a database, read-only.
 #[derive(Debug)]
@@ -101,28 +102,40 @@ impl Inspector {
 
     /// Whether a row of `table` has NULL in `column`; both must exist.
     pub async fn has_null(&self, table: &str, column: &str) -> Result<bool, DbError> {
+        let (table, column) = (self.dialect().quote_path(table), self.dialect().quote(column));
+        let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {column} IS NULL)");
         match self {
-            Self::Sqlite(it) => it.has_null(table, column),
-            Self::MySql(it) => it.has_null(table, column).await,
-            Self::Postgres(it) => it.has_null(table, column).await,
+            Self::Sqlite(it) => it.is_so(&sql),
+            Self::MySql(it) => it.is_so(&sql).await,
+            Self::Postgres(it) => it.is_so(&sql).await,
         }
     }
 
     /// Why rows of `table` cannot be asked for `condition`; `None` when they can.
     pub async fn condition_problem(&self, table: &str, condition: &str) -> Option<String> {
-        match self {
-            Self::Sqlite(it) => it.condition_problem(table, condition),
-            Self::MySql(it) => it.condition_problem(table, condition).await,
-            Self::Postgres(it) => it.condition_problem(table, condition).await,
-        }
+        let table = self.dialect().quote_path(table);
+        self.columns(&format!("SELECT 1 FROM {table} WHERE (\n{condition}\n)")).await.err()
     }
 
     /// The columns that `query` answers, or why it cannot be asked.
     pub async fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
+        self.columns(&format!("SELECT * FROM (\n{query}\n) AS gulou_rows")).await
+    }
+
+    /// The columns that a statement answers, which is not run; or why it cannot be asked.
+    async fn columns(&self, sql: &str) -> Result<Vec<String>, String> {
         match self {
-            Self::Sqlite(it) => it.query_columns(query),
-            Self::MySql(it) => it.query_columns(query).await,
-            Self::Postgres(it) => it.query_columns(query).await,
+            Self::Sqlite(it) => it.columns(sql),
+            Self::MySql(it) => it.columns(sql).await,
+            Self::Postgres(it) => it.columns(sql).await,
+        }
+    }
+
+    fn dialect(&self) -> Dialect {
+        match self {
+            Self::Sqlite(_) => Dialect::Sqlite,
+            Self::MySql(_) => Dialect::MySql,
+            Self::Postgres(_) => Dialect::Postgres,
         }
     }
 }

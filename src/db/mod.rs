@@ -144,3 +144,17 @@ fn place(settings: &ServerSettings) -> String {
         format!("{database} at {host}:{port}")
     }
 }
+
+/// What a URL of the test servers says.
+#[cfg(test)]
+pub(crate) fn server_settings(url: &str) -> crate::settings::ServerSettings {
+    let [user, password, host, port, database] = crate::test_servers::parts(url);
+    crate::settings::ServerSettings {
+        host: host.to_owned(),
+        port: port.parse().unwrap(),
+        user: user.to_owned(),
+        password: Some(crate::settings::Secret::new(password.to_owned())),
+        database: database.to_owned(),
+        tls: crate::settings::TlsMode::Off,
+    }
+}

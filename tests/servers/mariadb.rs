@@ -74,7 +74,7 @@ impl MariaDb {
     /// The same; a failure answers what the client says.
     #[expect(clippy::unused_self, reason = "the same call for both servers")]
     pub(crate) fn try_execute(&self, url: &str, sql: &str) -> Result<String, String> {
-        let [user, password, host, port, database] = parts(url);
+        let [user, password, host, port, database] = super::parts(url);
         let mut client = Command::new("mariadb");
         client.args(["--no-defaults", "--protocol=tcp", "--default-character-set=utf8mb4", "-N", "-B"]);
         client.args(["-h", host, "-P", port, "-u", user, database]).env("MYSQL_PWD", password);
@@ -129,16 +129,4 @@ fn ready(instance: &Instance, _: u32) -> bool {
     fs::read_to_string(instance.folder.join("server.log"))
         .unwrap_or_default()
         .contains("ready for connections")
-}
-
-/// User, password, host, port and database of a URL that this module made.
-fn parts(url: &str) -> [&str; 5] {
-    let parts: Option<[&str; 5]> = (|| {
-        let (login, address) = url.strip_prefix("mysql://")?.split_once('@')?;
-        let (user, password) = login.split_once(':')?;
-        let (host, rest) = address.split_once(':')?;
-        let (port, database) = rest.split_once('/')?;
-        Some([user, password, host, port, database])
-    })();
-    parts.unwrap_or_else(|| panic!("`{url}` is no URL of these servers"))
 }

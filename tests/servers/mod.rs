@@ -37,3 +37,15 @@ fn fresh_name() -> String {
     static MADE: AtomicU32 = AtomicU32::new(0);
     format!("db_{}", MADE.fetch_add(1, Ordering::Relaxed) + 1)
 }
+
+/// User, password, host, port and database of a URL that this module made.
+pub(crate) fn parts(url: &str) -> [&str; 5] {
+    let parts: Option<[&str; 5]> = (|| {
+        let (login, address) = url.split_once("://")?.1.split_once('@')?;
+        let (user, password) = login.split_once(':')?;
+        let (host, rest) = address.split_once(':')?;
+        let (port, database) = rest.split_once('/')?;
+        Some([user, password, host, port, database])
+    })();
+    parts.unwrap_or_else(|| panic!("`{url}` is no URL of these servers"))
+}

@@ -47,25 +47,13 @@ impl Inspector {
         self.end(session, found)
     }
 
-    /// Whether a row of `table` has NULL in `column`; both must exist.
-    pub async fn has_null(&self, table: &str, column: &str) -> Result<bool, DbError> {
-        let (table, column) = (quote_path(table), Dialect::MySql.quote(column));
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {table} WHERE {column} IS NULL)");
-        Ok(self.ask(&sql, Vec::new()).await?.first().is_some_and(|row| number(row, 0) == 1))
+    /// Whether what a statement asks is so.
+    pub(in crate::db) async fn is_so(&self, sql: &str) -> Result<bool, DbError> {
+        Ok(self.ask(sql, Vec::new()).await?.first().is_some_and(|row| number(row, 0) == 1))
     }
 
-    /// Why rows of `table` cannot be asked for `condition`; `None` when they can.
-    pub async fn condition_problem(&self, table: &str, condition: &str) -> Option<String> {
-        let sql = format!("SELECT 1 FROM {} WHERE (\n{condition}\n)", quote_path(table));
-        self.columns(&sql).await.err()
-    }
-
-    /// The columns that `query` answers, or why it cannot be asked.
-    pub async fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
-        self.columns(&format!("SELECT * FROM (\n{query}\n) AS `gulou_rows`")).await
-    }
-
-    async fn columns(&self, sql: &str) -> Result<Vec<String>, String> {
+    /// The columns that a statement answers, or why it cannot be asked.
+    pub(in crate::db) async fn columns(&self, sql: &str) -> Result<Vec<String>, String> {
         let (sql, _) = Dialect::MySql.positional(sql);
         let mut session = self.database.session().await.map_err(|error| error.to_string())?;
         match session.prepare(&sql).await {

@@ -2,27 +2,10 @@
 
 use mysql_async::Value;
 
-use super::super::{Access, DbError};
+use super::super::{Access, DbError, server_settings};
 use super::{Database, Fault};
 use crate::settings::{Secret, ServerSettings, TlsMode};
 use crate::test_servers::{self as servers, MariaDb};
-
-/// What a URL of the test servers says.
-pub(crate) fn settings(url: &str) -> ServerSettings {
-    let rest = url.strip_prefix("mysql://").unwrap();
-    let (login, rest) = rest.split_once('@').unwrap();
-    let (user, password) = login.split_once(':').unwrap();
-    let (server, database) = rest.split_once('/').unwrap();
-    let (host, port) = server.split_once(':').unwrap();
-    ServerSettings {
-        host: host.to_owned(),
-        port: port.parse().unwrap(),
-        user: user.to_owned(),
-        password: Some(Secret::new(password.to_owned())),
-        database: database.to_owned(),
-        tls: TlsMode::Off,
-    }
-}
 
 /// The one value that a statement answers.
 async fn ask(database: &Database, sql: &str) -> Result<Value, DbError> {
@@ -48,7 +31,7 @@ async fn text(database: &Database, sql: &str) -> String {
 }
 
 fn cipher(mariadb: &MariaDb, tls: TlsMode) -> Database {
-    Database::new(ServerSettings { tls, ..settings(&mariadb.database()) }, Access::Full)
+    Database::new(ServerSettings { tls, ..server_settings(&mariadb.database()) }, Access::Full)
 }
 
 const CIPHER: &str =
@@ -65,7 +48,7 @@ async fn tls_is_as_the_settings_say_on_mariadb() {
     let strange = ask(&cipher(mariadb, TlsMode::Verify { ca: None }), CIPHER).await.unwrap_err().to_string();
     assert!(strange.contains("TLS") || strange.contains("certificate"), "{strange}");
     let elsewhere =
-        ServerSettings { host: "127.0.0.2".to_owned(), tls: ca(), ..settings(&mariadb.database()) };
+        ServerSettings { host: "127.0.0.2".to_owned(), tls: ca(), ..server_settings(&mariadb.database()) };
     let refused = ask(&Database::new(elsewhere, Access::Full), CIPHER).await.unwrap_err();
     assert!(matches!(&refused, DbError::Connect { .. }), "{refused}");
     let missing = TlsMode::Verify { ca: Some("/nowhere/ca.pem".into()) };
@@ -76,7 +59,8 @@ async fn tls_is_as_the_settings_say_on_mariadb() {
 #[tokio::test]
 async fn what_keeps_us_out_of_mariadb_is_said_without_the_password() {
     let url = servers::mariadb().database();
-    let wrong = ServerSettings { password: Some(Secret::new("tops3cret".to_owned())), ..settings(&url) };
+    let wrong =
+        ServerSettings { password: Some(Secret::new("tops3cret".to_owned())), ..server_settings(&url) };
     let port = wrong.port;
     let database = Database::new(wrong, Access::Full);
     let error = ask(&database, "SELECT 1").await.unwrap_err();
@@ -84,7 +68,7 @@ async fn what_keeps_us_out_of_mariadb_is_said_without_the_password() {
     assert!(message.contains("Access denied for user 'gulou'"), "{message}");
     assert!(message.contains(&format!("at 127.0.0.1:{port}")), "{message}");
     assert!(!message.contains("tops3cret") && !format!("{error:?} {database:?}").contains("tops3cret"));
-    let nowhere = ServerSettings { database: "nowhere".to_owned(), ..settings(&url) };
+    let nowhere = ServerSettings { database: "nowhere".to_owned(), ..server_settings(&url) };
     let message = ask(&Database::new(nowhere, Access::Full), "SELECT 1").await.unwrap_err().to_string();
     assert!(message.contains("nowhere"), "{message}");
 }
@@ -93,11 +77,11 @@ async fn what_keeps_us_out_of_mariadb_is_said_without_the_password() {
 async fn a_session_of_mariadb_is_set_up() {
     let url = servers::mariadb().database();
     servers::mariadb().execute(&url, "create table t (a tinyint)");
-    let database = Database::new(settings(&url), Access::Full);
+    let database = Database::new(server_settings(&url), Access::Full);
     let set = "SELECT concat_ws(' ', @@time_zone, @@autocommit, @@character_set_client, @@tx_isolation)";
     assert_eq!(text(&database, set).await, "+00:00 ON utf8mb4 READ-COMMITTED");
     assert!(text(&database, "SELECT @@sql_mode").await.contains("STRICT_TRANS_TABLES"));
-    let looking = Database::new(settings(&url), Access::ReadOnly);
+    let looking = Database::new(server_settings(&url), Access::ReadOnly);
     let message = ask(&looking, "INSERT INTO t VALUES (1)").await.unwrap_err().to_string();
     assert!(message.contains("READ ONLY"), "{message}");
 }
@@ -105,7 +89,7 @@ async fn a_session_of_mariadb_is_set_up() {
 #[tokio::test]
 async fn a_connection_to_mariadb_that_was_lost_is_made_again() {
     let mut mariadb = MariaDb::start();
-    let database = Database::new(settings(&mariadb.database()), Access::Full);
+    let database = Database::new(server_settings(&mariadb.database()), Access::Full);
     let before = ask(&database, "SELECT connection_id()").await.unwrap();
     assert_eq!(ask(&database, "SELECT connection_id()").await.unwrap(), before, "the same one serves on");
     mariadb.terminate_connections();

@@ -1,21 +1,14 @@
 //! Connections to a real server.
 
 use super::*;
+use crate::db::server_settings;
 use crate::settings::{Secret, TlsMode};
 use crate::test_servers;
 
 /// A database of its own, and its settings.
 fn settings(tls: TlsMode) -> (String, ServerSettings) {
     let url = test_servers::postgres().database();
-    let database = url.rsplit_once('/').unwrap().1.to_owned();
-    let settings = ServerSettings {
-        host: "localhost".to_owned(),
-        port: test_servers::postgres().port(),
-        user: "gulou".to_owned(),
-        password: Some(Secret::new("secret".to_owned())),
-        database,
-        tls,
-    };
+    let settings = ServerSettings { host: "localhost".to_owned(), tls, ..server_settings(&url) };
     (url, settings)
 }
 
@@ -103,7 +96,7 @@ async fn tables_of_postgres_are_looked_at() {
          CREATE UNIQUE INDEX ON t ((c + 1)); CREATE UNIQUE INDEX ON t (c, id) INCLUDE (\"D\");
          CREATE SCHEMA s; CREATE TABLE s.u (x int); CREATE VIEW v AS SELECT id FROM t; INSERT INTO t VALUES (1, NULL, 2, 3)",
     );
-    let it = Inspector::open(&settings).await.unwrap();
+    let it = crate::db::Inspector::Postgres(Inspector::open(&settings).await.unwrap());
     assert_eq!(it.tables().await.unwrap(), ["s.u", "t", "v"]);
     let table = it.table("t").await.unwrap().unwrap();
     let columns: Vec<_> =

@@ -5,7 +5,6 @@ use rusqlite::{Connection, OptionalExtension as _};
 use super::super::{Column, DbError, Table};
 use super::look;
 use crate::settings::SqliteSettings;
-use crate::sql::Dialect;
 
 /// A look at a database: the file, read-only, or a copy in memory of what its script would make.
 #[derive(Debug)]
@@ -78,22 +77,14 @@ impl Inspector {
         Ok(Some(Table { columns, unique, indexes: sorted, is_view, unmarkable: None }))
     }
 
-    /// Whether a row of `table` has NULL in `column`; both must exist.
-    pub fn has_null(&self, table: &str, column: &str) -> Result<bool, DbError> {
-        let sql = format!("SELECT EXISTS (SELECT 1 FROM {} WHERE {} IS NULL)", quote(table), quote(column));
-        self.ask(|it| it.query_row(&sql, [], |row| row.get(0)))
+    /// Whether what a statement asks is so.
+    pub(in crate::db) fn is_so(&self, sql: &str) -> Result<bool, DbError> {
+        self.ask(|it| it.query_row(sql, [], |row| row.get(0)))
     }
 
-    /// Why rows of `table` cannot be asked for `condition`; `None` when they can.
-    pub fn condition_problem(&self, table: &str, condition: &str) -> Option<String> {
-        let sql = format!("SELECT 1 FROM {} WHERE (\n{condition}\n)", quote(table));
-        self.connection.prepare(&sql).err().map(|error| reason(&error))
-    }
-
-    /// The columns that `query` answers, or why it cannot be asked.
-    pub fn query_columns(&self, query: &str) -> Result<Vec<String>, String> {
-        let statement = self.connection.prepare(&format!("SELECT * FROM (\n{query}\n)"));
-        let statement = statement.map_err(|error| reason(&error))?;
+    /// The columns that a statement answers, or why it cannot be asked.
+    pub(in crate::db) fn columns(&self, sql: &str) -> Result<Vec<String>, String> {
+        let statement = self.connection.prepare(sql).map_err(|error| reason(&error))?;
         Ok(statement.column_names().map(str::to_owned).collect())
     }
 
@@ -114,10 +105,6 @@ fn reason(error: &rusqlite::Error) -> String {
         rusqlite::Error::SqliteFailure(_, Some(message)) => message.clone(),
         other => other.to_string(),
     }
-}
-
-fn quote(name: &str) -> String {
-    Dialect::Sqlite.quote(name)
 }
 
 #[cfg(test)]
@@ -176,18 +163,18 @@ mod tests {
         assert!(!unique(&["a", "c"]) && !unique(&[]));
     }
 
-    #[test]
-    fn tables_and_statements_are_looked_at() {
-        let it = inspector(
+    #[tokio::test]
+    async fn tables_and_statements_are_looked_at() {
+        let it = super::super::super::Inspector::Sqlite(inspector(
             "CREATE TABLE t (a, b); CREATE VIEW v AS SELECT a FROM t; INSERT INTO t VALUES (1, NULL)",
-        );
-        assert_eq!(it.tables().unwrap(), ["t", "v"]);
-        assert!(it.table("nix").unwrap().is_none());
-        assert!(it.table("v").unwrap().unwrap().is_view);
-        assert!(it.has_null("t", "b").unwrap() && !it.has_null("t", "a").unwrap());
-        assert_eq!(it.condition_problem("t", "a = 1 AND b < :now -- x"), None);
-        assert_eq!(it.condition_problem("t", "c = 1").as_deref(), Some("no such column: c"));
-        assert_eq!(it.query_columns("SELECT a, count(*) AS n FROM t GROUP BY a").unwrap(), ["a", "n"]);
-        assert_eq!(it.query_columns("SELECT a FROM x").unwrap_err(), "no such table: x");
+        ));
+        assert_eq!(it.tables().await.unwrap(), ["t", "v"]);
+        assert!(it.table("nix").await.unwrap().is_none());
+        assert!(it.table("v").await.unwrap().unwrap().is_view);
+        assert!(it.has_null("t", "b").await.unwrap() && !it.has_null("t", "a").await.unwrap());
+        assert_eq!(it.condition_problem("t", "a = 1 AND b < :now -- x").await, None);
+        assert_eq!(it.condition_problem("t", "c = 1").await.as_deref(), Some("no such column: c"));
+        assert_eq!(it.query_columns("SELECT a, count(*) AS n FROM t GROUP BY a").await.unwrap(), ["a", "n"]);
+        assert_eq!(it.query_columns("SELECT a FROM x").await.unwrap_err(), "no such table: x");
     }
 }

@@ -11,11 +11,11 @@ use tempfile::TempDir;
 use super::own_server::OwnServer;
 use crate::batch::source::{Keyed, Moment, Source, Span};
 use crate::batch::tests::world;
-use crate::db::{Access, Database};
+use crate::db::{Access, Database, server_settings};
 use crate::run::{Row, Scalar};
 use crate::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, MarkSettings, MarkValue, OnUncertain, Pages, Relation,
-    Secret, ServerSettings, SourceSettings, SqliteSettings, TlsMode,
+    ServerSettings, SourceSettings, SqliteSettings,
 };
 use crate::test_servers;
 
@@ -69,7 +69,7 @@ impl Ground {
     pub(super) fn postgres() -> Self {
         let url = test_servers::postgres().database();
         Self {
-            settings: DatabaseSettings::Postgres(server(&url)),
+            settings: DatabaseSettings::Postgres(server_settings(&url)),
             words: Words {
                 text_key: "TEXT",
                 uuid: "UUID",
@@ -90,7 +90,7 @@ impl Ground {
     pub(super) fn mariadb() -> Self {
         let url = test_servers::mariadb().database();
         Self {
-            settings: DatabaseSettings::MySql(server(&url)),
+            settings: DatabaseSettings::MySql(server_settings(&url)),
             words: Words {
                 // Its collation takes upper and lower case and some accents for the same, which a key may not be.
                 text_key: "VARCHAR(50) COLLATE utf8mb4_bin",
@@ -175,23 +175,6 @@ impl Ground {
             Place::Postgres(_) => Some(OwnServer::postgres()),
             Place::MariaDb(_) => Some(OwnServer::mariadb()),
         }
-    }
-}
-
-/// `scheme://user:password@host:port/database` of a test's server.
-pub(super) fn server(url: &str) -> ServerSettings {
-    let rest = url.split_once("://").unwrap().1;
-    let (login, rest) = rest.split_once('@').unwrap();
-    let (user, password) = login.split_once(':').unwrap();
-    let (server, database) = rest.split_once('/').unwrap();
-    let (host, port) = server.split_once(':').unwrap();
-    ServerSettings {
-        host: host.to_owned(),
-        port: port.parse().unwrap(),
-        user: user.to_owned(),
-        password: Some(Secret::new(password.to_owned())),
-        database: database.to_owned(),
-        tls: TlsMode::Off,
     }
 }
 

@@ -3,20 +3,13 @@
 use serde_json::json;
 
 use super::marks::sent;
+use super::types::{deadlocks_are_tried_again, keys_go_round, mark_fits, refusal};
 use super::{Ground, moment, table, texts, walk};
 use crate::batch::key::{Key, Part};
-use crate::batch::source::{Keyed, Marked, Source, Span, ToMark};
+use crate::batch::source::{Marked, Span, ToMark};
 use crate::run::Scalar;
 use crate::settings::MarkValue;
 use crate::test_servers;
-
-fn keys(read: &[Keyed]) -> Vec<String> {
-    read.iter().map(|row| row.key.encode()).collect()
-}
-
-async fn refusal(source: &Source) -> String {
-    source.page(Span::default(), 4, moment()).await.unwrap_err().to_string()
-}
 
 #[tokio::test]
 async fn values_have_a_spelling() {
@@ -116,20 +109,8 @@ async fn keys_of_every_type_that_has_an_order() {
     .into_iter()
     .enumerate()
     {
-        let name = format!("t{number}");
-        ground.sql(&format!("CREATE TABLE {name} (k {kind} PRIMARY KEY, flag BOOLEAN DEFAULT false)"));
-        for value in values.iter().rev() {
-            ground.sql(&format!("INSERT INTO {name} (k) VALUES ({value})"));
-        }
-        let source = ground.source(&table(&name, &["k"], "NOT flag", &[("flag", json!(true))]));
-        assert_eq!(keys(&walk(&source, 1).await), expected, "{kind}");
-        // As the ledger hands them back.
-        let known: Vec<Key> = expected.iter().map(|key| Key::decode(key).unwrap()).collect();
-        let again = source.again(known.clone(), moment()).await.unwrap();
-        assert!(again.iter().all(Option::is_some), "{kind}: {again:?}");
-        let marked = sent(&source, known.into_iter()).await.unwrap();
-        assert!(marked.iter().all(|marked| *marked == Marked::Done), "{kind}: {marked:?}");
-        assert_eq!(source.count(moment()).await.unwrap(), 0, "{kind}");
+        let values = values.map(str::to_owned);
+        keys_go_round(&ground, &format!("t{number}"), kind, &values, &expected).await;
     }
     for (number, (kind, word)) in [
         ("ENUM('b', 'a')", "\"k\" is an ENUM"),
@@ -200,14 +181,7 @@ async fn marks_are_taken_for_the_type_of_their_column() {
     .into_iter()
     .enumerate()
     {
-        let name = format!("t{number}");
-        ground.sql(&format!(
-            "CREATE TABLE {name} (id INT PRIMARY KEY, flag {kind}); INSERT INTO {name} VALUES (1, {open})"
-        ));
-        let filter = if open == "NULL" { "flag IS NULL".to_owned() } else { format!("flag = {open}") };
-        let source = ground.source(&table(&name, &["id"], &filter, &[("flag", mark)]));
-        assert_eq!(sent(&source, [Part::Int(1).into()].into_iter()).await.unwrap(), [Marked::Done], "{kind}");
-        assert_eq!(ground.answer(&format!("SELECT flag FROM {name}")), done, "{kind}");
+        mark_fits(&ground, &format!("t{number}"), kind, open, mark, done).await;
     }
     ground.sql("CREATE TABLE n (id INT PRIMARY KEY, at BIGINT, mood ENUM('sad', 'happy'), word VARCHAR(3)); INSERT INTO n (id) VALUES (1)");
     for (column, mark, word) in [
@@ -311,14 +285,7 @@ async fn views_and_other_databases_are_marked_and_other_engines_refused() {
 async fn a_deadlock_is_tried_again() {
     let ground = Ground::mariadb();
     ground.sql("CREATE TABLE t (id INT PRIMARY KEY, flag INT DEFAULT 0); INSERT INTO t (id) SELECT seq FROM seq_1_to_600");
-    let [one, other] =
-        [(), ()].map(|()| ground.source(&table("t", &["id"], "flag = 0", &[("flag", json!(1))])));
-    let ids = || (1..=600).map(|id| Key::from(Part::Int(id)));
-    for _ in 0..10 {
-        ground.sql("UPDATE t SET flag = 0");
-        let (marked, also) = tokio::join!(sent(&one, ids()), sent(&other, ids().rev()));
-        assert_eq!((marked.unwrap(), also.unwrap()), (vec![Marked::Done; 600], vec![Marked::Done; 600]));
-    }
+    deadlocks_are_tried_again(&ground, 600, 10).await;
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod mariadb_types;
 mod marks;
 mod own_server;
 mod postgres_types;
+mod types;
 
 use self::ground::{Ground, moment, table, texts, walk};
 

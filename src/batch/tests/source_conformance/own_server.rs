@@ -1,6 +1,6 @@
 //! A server that a case may stop.
 
-use super::ground::server;
+use crate::db::server_settings;
 use crate::settings::DatabaseSettings;
 use crate::test_servers::{MariaDb, Postgres};
 
@@ -35,8 +35,8 @@ impl OwnServer {
     /// An empty database on it.
     pub(super) fn settings(&self) -> DatabaseSettings {
         match self {
-            Self::Postgres(_, url) => DatabaseSettings::Postgres(server(url)),
-            Self::MariaDb(_, url) => DatabaseSettings::MySql(server(url)),
+            Self::Postgres(_, url) => DatabaseSettings::Postgres(server_settings(url)),
+            Self::MariaDb(_, url) => DatabaseSettings::MySql(server_settings(url)),
         }
     }
 

@@ -3,19 +3,12 @@
 use serde_json::json;
 
 use super::marks::sent;
+use super::types::{deadlocks_are_tried_again, keys_go_round, mark_fits, refusal};
 use super::{Ground, moment, table, texts, walk};
 use crate::batch::key::{Key, Part};
-use crate::batch::source::{Marked, Source, Span, ToMark};
+use crate::batch::source::{Marked, Span, ToMark};
 use crate::run::Scalar;
 use crate::settings::MarkValue;
-
-fn keys(source: &[crate::batch::source::Keyed]) -> Vec<String> {
-    source.iter().map(|row| row.key.encode()).collect()
-}
-
-async fn refusal(source: &Source) -> String {
-    source.page(Span::default(), 4, moment()).await.unwrap_err().to_string()
-}
 
 #[tokio::test]
 async fn values_have_a_spelling() {
@@ -105,22 +98,10 @@ async fn keys_of_every_type_that_has_an_order() {
     .into_iter()
     .enumerate()
     {
-        let name = format!("t{number}");
-        ground.sql(&format!("CREATE TABLE {name} (k {kind} PRIMARY KEY, flag boolean DEFAULT false)"));
-        for value in values.iter().rev().filter(|value| !value.is_empty() || kind.starts_with("text")) {
-            ground.sql(&format!("INSERT INTO {name} VALUES ('{value}')"));
-        }
-        let source = ground.source(&table(&name, &["k"], "NOT flag", &[("flag", json!(true))]));
+        let given = values.iter().filter(|value| !value.is_empty() || kind.starts_with("text"));
+        let values: Vec<String> = given.map(|value| format!("'{value}'")).collect();
         let expected: Vec<&str> = expected.into_iter().filter(|key| !key.is_empty()).collect();
-        let read = walk(&source, 1).await;
-        assert_eq!(keys(&read), expected, "{kind}");
-        // As the ledger hands them back.
-        let known: Vec<Key> = expected.iter().map(|key| Key::decode(key).unwrap()).collect();
-        let again = source.again(known.clone(), moment()).await.unwrap();
-        assert!(again.iter().all(Option::is_some), "{kind}: {again:?}");
-        let marked = sent(&source, known.into_iter()).await.unwrap();
-        assert!(marked.iter().all(|marked| *marked == Marked::Done), "{kind}: {marked:?}");
-        assert_eq!(source.count(moment()).await.unwrap(), 0, "{kind}");
+        keys_go_round(&ground, &format!("t{number}"), kind, &values, &expected).await;
     }
 }
 
@@ -148,14 +129,7 @@ async fn marks_are_taken_for_the_type_of_their_column() {
     .into_iter()
     .enumerate()
     {
-        let name = format!("t{number}");
-        ground.sql(&format!(
-            "CREATE TABLE {name} (id int PRIMARY KEY, flag {kind}); INSERT INTO {name} VALUES (1, {open})"
-        ));
-        let filter = if open == "NULL" { "flag IS NULL".to_owned() } else { format!("flag = {open}") };
-        let source = ground.source(&table(&name, &["id"], &filter, &[("flag", mark)]));
-        assert_eq!(sent(&source, [Part::Int(1).into()].into_iter()).await.unwrap(), [Marked::Done], "{kind}");
-        assert_eq!(ground.answer(&format!("SELECT flag FROM {name}")), done, "{kind}");
+        mark_fits(&ground, &format!("t{number}"), kind, open, mark, done).await;
     }
     ground.sql("CREATE TABLE n (id int PRIMARY KEY, at bigint, mood mood); INSERT INTO n VALUES (1)");
     for (column, mark, word) in [
@@ -263,14 +237,7 @@ async fn two_columns_of_one_name_are_refused() {
 async fn a_deadlock_is_tried_again() {
     let ground = Ground::postgres();
     ground.sql("CREATE TABLE t (id int PRIMARY KEY, flag int DEFAULT 0); INSERT INTO t SELECT generate_series(1, 200)");
-    let [one, other] =
-        [(), ()].map(|()| ground.source(&table("t", &["id"], "flag = 0", &[("flag", json!(1))])));
-    let ids = || (1..=200).map(|id| Key::from(Part::Int(id)));
-    for _ in 0..20 {
-        ground.sql("UPDATE t SET flag = 0");
-        let (marked, also) = tokio::join!(sent(&one, ids()), sent(&other, ids().rev()));
-        assert_eq!((marked.unwrap(), also.unwrap()), (vec![Marked::Done; 200], vec![Marked::Done; 200]));
-    }
+    deadlocks_are_tried_again(&ground, 200, 20).await;
 }
 
 #[tokio::test]
