@@ -153,7 +153,7 @@ pub(super) async fn finish(store: &Store, run: i64, outcome: Outcome, at: i64) {
 
 /// Fire times and states of all runs, the oldest first.
 pub(super) fn states(home: &Home) -> Vec<(i64, String)> {
-    let filter = HistoryFilter { limit: 100, ..HistoryFilter::default() };
+    let filter = HistoryFilter { limit: 100_000, ..HistoryFilter::default() };
     let mut runs: Vec<_> =
         home.reader().history(&filter).unwrap().into_iter().map(|run| (run.fire_time, run.state)).collect();
     runs.reverse();
