@@ -298,6 +298,8 @@ pub struct BatchSettings {
     pub on_uncertain: OnUncertain,
     /// The run stops after this long, at a checkpoint.
     pub time_limit: Option<Duration>,
+    /// How long a run waits while nobody is there to take deliveries; 5 min unless configured.
+    pub patience: Duration,
     /// When so many rows fail, or none could go out, the run stops and the function is paused; none: it is never paused.
     pub pause_on_errors: Option<ErrorLimit>,
 }

@@ -159,7 +159,8 @@ impl Foreground<'_> {
         let active = triggers.filter(|(place, settings)| settings.enabled && place.paused_since.is_none());
         let active: Vec<_> = active.map(|(place, _)| place.id).collect();
         let halted = |reason: String| async move {
-            let paused = self.store.pause(active, Vec::new(), self.clock.now().timestamp_millis()).await;
+            let now = self.clock.now().timestamp_millis();
+            let paused = self.store.pause(active, Some(reason.clone()), Vec::new(), now).await;
             match paused {
                 Ok(()) => halt::log(&function.name, &reason),
                 Err(error) => tracing::error!(function = function.name, %error, "could not pause it"),

@@ -44,6 +44,7 @@ impl Engine {
                     );
                 }
             }
+            self.learn_reasons(enrolled);
             let (name, lane) = (function.name.clone(), function.runner.next_retry().await);
             self.scheduler.put(Arc::new(function), enrolled, now, &mut Effects::default());
             if let Some(index) = self.scheduler.names.get(&name) {
