@@ -201,6 +201,7 @@ fn settings() -> BatchSettings {
         rate: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
+        patience: std::time::Duration::ZERO,
         pause_on_errors: None,
     }
 }
