@@ -4,6 +4,7 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod retry;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 use crate::schedule::Schedule;
 
+pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 
 /// The whole daemon.
@@ -160,6 +162,8 @@ pub struct FunctionSettings {
     pub overlap: Overlap,
     /// What happens to a run that a crash of the daemon cut off. Batches always resume.
     pub on_interrupted: OnInterrupted,
+    /// When a run that failed is tried again; none: it is not. Never of a batch.
+    pub retry: Option<Arc<RetryPolicy>>,
     /// What a fire runs.
     pub target: TargetSettings,
 }

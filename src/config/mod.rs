@@ -32,6 +32,7 @@ mod locate;
 mod mail;
 mod mark;
 mod period;
+mod retry;
 mod secret;
 mod state;
 mod target;

@@ -59,6 +59,7 @@ impl Wiring {
             triggers: Arc::clone(&settings.triggers),
             overlap: settings.overlap,
             on_interrupted: settings.on_interrupted,
+            retry: settings.retry.clone(),
             runner,
         })
     }

@@ -4,6 +4,7 @@
 //! `history`, `logs` and `dry-run` use beside a running daemon: it changes nothing.
 //! The SQL stays below, in `sqlite/` and `postgres/`; callers see typed calls only.
 
+pub mod attempts;
 pub mod ledger;
 pub mod ledger_rows;
 mod postgres;

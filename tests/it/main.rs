@@ -23,6 +23,7 @@ mod cron_oracle;
 mod cron_properties;
 mod cron_traps;
 mod dry_run;
+mod engine_retry;
 mod engine_runs;
 mod layers;
 mod mail_batch;

@@ -347,6 +347,7 @@ impl MemoryStore {
             created_at: run.created_at,
             started_at: run.started_at,
             finished_at: run.finished_at,
+            retry_at: None,
             message: None,
             result: None,
         }

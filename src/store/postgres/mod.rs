@@ -18,6 +18,7 @@
 //! ends and starts of runs change nothing the second time, a span of skipped fires may be recorded twice. A batch
 //! run ends; what it had delivered and not recorded is uncertain, and the next run's recovery settles it.
 
+pub(in crate::store) mod attempts;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod history;
 pub(in crate::store) mod ledger;

@@ -5,6 +5,7 @@
 //! reply means durable, a failing write undoes only itself, and ten thousand fires at one instant cost a handful
 //! of syncs, during which the writer goes on.
 
+pub(in crate::store) mod attempts;
 mod checkpoint;
 pub(in crate::store) mod claims;
 mod ends;
