@@ -6,6 +6,7 @@
 
 pub mod ledger;
 pub mod ledger_rows;
+pub mod memo;
 mod postgres;
 pub mod runs;
 mod scope;
