@@ -4,6 +4,7 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod http;
 mod retry;
 mod secret;
 
@@ -17,6 +18,9 @@ use serde_json::Value;
 
 use crate::schedule::Schedule;
 
+pub use http::{
+    HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
+};
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 
@@ -238,6 +242,8 @@ pub enum TargetSettings {
     Function(CodeSettings),
     /// A program.
     Command(CommandSettings),
+    /// An HTTP request.
+    Http(Box<HttpSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
 }

@@ -1,7 +1,9 @@
 //! One delivery: a rendered input goes out, an outcome comes back. Knows nothing of batches.
 
+pub mod http;
 pub mod mail;
 mod template;
+pub mod wecom;
 
 use chrono::{DateTime, Utc};
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{ConfigArg, exit};
+use crate::action::http::HttpClients;
 use crate::action::mail::{MailAction, Transport};
 use crate::batch::{self, Occasion};
 use crate::clock::Clock;
@@ -163,6 +164,16 @@ impl<'s> Viewer<'s> {
         match &function.target {
             TargetSettings::Function(code) => Target::function(code, &self.host).preview(&fire),
             TargetSettings::Command(command) => Target::command(command, &self.host).preview(&fire),
+            TargetSettings::Http(request) => {
+                match Target::http(request, &self.host, &HttpClients::default()) {
+                    Ok(target) => target.preview(&fire),
+                    Err(problem) => Preview {
+                        lines: Vec::new(),
+                        data: json!({ "target": "http" }),
+                        problem: Some(problem),
+                    },
+                }
+            }
             TargetSettings::Batch(batch) => {
                 let timezone = trigger.schedule.timezone();
                 self.batch(batch, &fire, timezone, interval).unwrap_or_else(|error| Preview {

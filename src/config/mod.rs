@@ -6,7 +6,7 @@
 //!
 //! - `daemon`: the daemon config and its mail transports; `database`: its databases
 //! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
-//! - `batch`, `mail`, `mark`: the parts of a batch
+//! - `batch`, `mail`, `mark`: the parts of a batch; `http`: a request; `template`: texts that are filled in
 //! - `lint`: what schedules may not mean
 //! - `secret`: passwords and where they are kept; `hide`: keeps them out of what is found
 //! - `units`: durations, rates, names and addresses
@@ -25,6 +25,7 @@ mod findings;
 mod folders;
 mod function;
 mod hide;
+mod http;
 mod json;
 mod lint;
 mod load;
@@ -36,6 +37,7 @@ mod retry;
 mod secret;
 mod state;
 mod target;
+mod template;
 mod trigger;
 mod units;
 

@@ -4,7 +4,6 @@ mod inspect;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
-mod tls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -7,6 +7,7 @@
 pub mod attempts;
 pub mod ledger;
 pub mod ledger_rows;
+pub mod memo;
 mod postgres;
 pub mod runs;
 mod scope;

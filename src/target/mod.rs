@@ -8,6 +8,7 @@ mod command;
 mod cut;
 mod function;
 mod host;
+mod http;
 mod log;
 mod process;
 mod runner;

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::command::CommandTarget;
 use super::function::FunctionTarget;
 use super::host::Host;
+use super::http::HttpTarget;
+use crate::action::http::HttpClients;
 use crate::run::{Fire, Outcome, Preview, RunContext};
-use crate::settings::{CodeSettings, CommandSettings};
+use crate::settings::{CodeSettings, CommandSettings, HttpSettings};
 
 /// What a fire runs. Made once a function, called for each of its fires, from many tasks at once.
 #[derive(Clone, Debug)]
@@ -18,6 +20,7 @@ pub struct Target {
 enum Kind {
     Function(Arc<FunctionTarget>),
     Command(Arc<CommandTarget>),
+    Http(Arc<HttpTarget>),
 }
 
 impl Target {
@@ -29,6 +32,11 @@ impl Target {
     /// A program. Starts nothing yet.
     pub fn command(settings: &CommandSettings, host: &Host) -> Self {
         Self { kind: Kind::Command(Arc::new(CommandTarget::new(settings, host))) }
+    }
+
+    /// A request. Connects to nothing yet; the reason, when a template cannot be used.
+    pub fn http(settings: &HttpSettings, host: &Host, clients: &HttpClients) -> Result<Self, String> {
+        Ok(Self { kind: Kind::Http(Arc::new(HttpTarget::new(settings, host, clients)?)) })
     }
 
     /// Runs one attempt to its end and writes its log to `context.output`, from `START` to
@@ -45,24 +53,27 @@ impl Target {
             match kind {
                 Kind::Function(function) => function.run(&fire, &context).await,
                 Kind::Command(command) => command.run(&fire, &context).await,
+                Kind::Http(request) => request.run(&fire, &context).await,
             }
         });
         run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
-    /// `function` or `command`.
+    /// `function`, `command` or `http`.
     pub const fn kind(&self) -> &'static str {
         match &self.kind {
             Kind::Function(_) => "function",
             Kind::Command(_) => "command",
+            Kind::Http(_) => "http",
         }
     }
 
-    /// What [`Target::run`] would do, without doing it: program, arguments, folder, variables, event.
+    /// What [`Target::run`] would do, without doing it: program, arguments, folder, variables, event, request.
     pub fn preview(&self, fire: &Fire) -> Preview {
         match &self.kind {
             Kind::Function(function) => function.preview(fire),
             Kind::Command(command) => command.preview(fire),
+            Kind::Http(request) => request.preview(fire),
         }
     }
 
@@ -70,7 +81,7 @@ impl Target {
     pub async fn shutdown(&self) {
         match &self.kind {
             Kind::Function(function) => function.shutdown().await,
-            Kind::Command(_) => {}
+            Kind::Command(_) | Kind::Http(_) => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The one integration-test binary: a file a subject, and `support` for what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod action_wecom;
 mod api_fire;
 mod api_socket;
 mod batch_cli;
@@ -8,6 +9,7 @@ mod batch_mariadb;
 mod batch_postgres;
 mod config_databases;
 mod config_errors;
+mod config_http;
 mod config_period;
 mod config_samples;
 mod cron_allocations;
@@ -49,4 +51,5 @@ mod support;
 mod target_command;
 mod target_function;
 mod target_harness;
+mod target_http;
 mod target_supervision;

@@ -23,6 +23,7 @@ pub(in crate::store) mod claims;
 pub(in crate::store) mod history;
 pub(in crate::store) mod ledger;
 pub(in crate::store) mod ledger_rows;
+pub(in crate::store) mod memo;
 mod owner;
 pub(in crate::store) mod prune;
 mod queue;

@@ -5,10 +5,11 @@ use std::cmp::Ordering;
 use super::session::Session;
 use super::{Server, StoreError, quoted};
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("schema/001_state.sql"),
     include_str!("schema/002_pause_reason.sql"),
     include_str!("schema/003_attempts.sql"),
+    include_str!("schema/004_memo.sql"),
 ];
 
 fn known() -> i64 {

@@ -19,6 +19,7 @@ mod tree;
 
 pub use child::{Child, Spawn};
 pub use guard::Guard;
+pub use lines::Lines;
 pub use program::find_program;
 pub use status::describe_failure;
 pub use strays::{Registry, become_reaper, end_orphans};

@@ -4,6 +4,7 @@
 
 mod home;
 mod ledger;
+mod memo;
 mod owners;
 mod postgres_crash;
 mod runs;
@@ -71,4 +72,6 @@ on_both! {
         what_a_crash_left_is_held_or_sent_again
         a_lane_run_leaves_the_fire_as_it_is
         rows_are_discarded_unless_a_run_has_them;
+    memo:
+        a_function_remembers_through_a_restart;
 }
