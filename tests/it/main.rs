@@ -48,4 +48,6 @@ mod support;
 mod target_command;
 mod target_function;
 mod target_harness;
+mod target_memory;
+mod target_python;
 mod target_supervision;

@@ -6,7 +6,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::launch::{self, Launch};
+use super::language;
+use super::launch::Launch;
 use super::worker::{Call, End, Served, Worker};
 use crate::settings::CodeSettings;
 use crate::target::host::Host;
@@ -26,6 +27,19 @@ pub struct Pool {
 /// Sends calls to a worker. The worker ends when its handle is dropped.
 type Handle = mpsc::Sender<Call>;
 
+/// How a call went.
+pub struct Called {
+    pub end: End,
+    /// KiB; the most that was used, where it is known.
+    pub memory: Option<u64>,
+}
+
+impl Called {
+    fn unstarted(problem: String) -> Self {
+        Self { end: End::Unstarted(problem), memory: None }
+    }
+}
+
 impl Pool {
     pub fn new(settings: &CodeSettings, host: &Host) -> Self {
         let (settings, host) = (settings.clone(), host.clone());
@@ -39,7 +53,7 @@ impl Pool {
         request: Vec<u8>,
         log: &Arc<RunLog>,
         abort: &CancellationToken,
-    ) -> End {
+    ) -> Called {
         let request: Arc<[u8]> = request.into();
         let prepare = || {
             let (done, answer) = oneshot::channel();
@@ -62,9 +76,9 @@ impl Pool {
         match self.hire(function, call) {
             Ok(worker) => match answer.await {
                 Ok(served) => self.settle(worker, served),
-                Err(_) => End::Unstarted("the worker's task broke off".to_owned()),
+                Err(_) => Called::unstarted("the worker's task broke off".to_owned()),
             },
-            Err(problem) => End::Unstarted(problem),
+            Err(problem) => Called::unstarted(problem),
         }
     }
 
@@ -76,23 +90,24 @@ impl Pool {
     }
 
     fn hire(&self, function: &str, first: Call) -> Result<Handle, String> {
-        if let Some(problem) = launch::problem(&self.settings) {
+        let language = language::of(&self.settings);
+        if let Some(problem) = language.problem(&self.settings) {
             return Err(problem);
         }
-        let node = launch::program(&self.settings).unwrap_or_default();
-        let launch = Launch::new(&node, &self.settings, function, self.host.limits.result);
-        let launch = launch.map_err(|error| format!("cannot start Node.js: {error}"))?;
+        let program = language.program(&self.settings).unwrap_or_default();
+        let launch = Launch::new(&program, &self.settings, function, self.host.limits.result);
+        let launch = launch.map_err(|error| format!("cannot start {}: {error}", language.name))?;
         let (handle, calls) = mpsc::channel(1);
         self.tasks.spawn(Worker::live(launch, function.into(), self.host.clone(), first, calls));
         Ok(handle)
     }
 
-    fn settle(&self, worker: Handle, served: Served) -> End {
+    fn settle(&self, worker: Handle, served: Served) -> Called {
         if let (true, Some(idle)) = (served.worker_lives, &mut *self.idle()) {
             idle.retain(|worker| !worker.is_closed());
             idle.push(worker);
         }
-        served.end
+        Called { end: served.end, memory: served.memory }
     }
 
     fn take(&self) -> Option<Handle> {

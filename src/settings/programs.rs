@@ -1,0 +1,44 @@
+//! What runs as processes of the user's: functions and commands.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A cloud function.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CodeSettings {
+    /// The language.
+    pub runtime: Runtime,
+    /// The folder with the code.
+    pub dir: PathBuf,
+    /// `file.function`, as in `index.main`.
+    pub handler: String,
+    /// Per attempt; 20 s unless configured.
+    pub timeout: Duration,
+    /// Memory in MiB that `context` reports; 256 unless configured.
+    pub memory_mb: u32,
+    /// Variables beside the daemon's own environment; `TZ=UTC` unless set here.
+    pub env: BTreeMap<String, String>,
+}
+
+/// A function's language.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runtime {
+    /// Node.js, found as `node` on the PATH.
+    NodeJs,
+    /// Python, found as `python3` on the PATH.
+    Python,
+}
+
+/// A program to run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CommandSettings {
+    /// Program and arguments; never a shell unless it is named here. At least one.
+    pub argv: Vec<String>,
+    /// Where it runs: the function's folder unless configured.
+    pub cwd: PathBuf,
+    /// Variables beside the daemon's own environment.
+    pub env: BTreeMap<String, String>,
+    /// Per attempt; 20 s unless configured.
+    pub timeout: Duration,
+}
