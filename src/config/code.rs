@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::command::DEFAULT_TIMEOUT;
 use super::daemon::absolute;
 use super::decode::{Fields, Keys, Node};
-use super::units::positive_duration;
+use super::units::{max_output, positive_duration};
 use super::variables::variables;
 use crate::settings::{CodeSettings, Runtime, TargetSettings};
+
+/// Workers at a time. What fires faster than it ends would otherwise fill the machine with processes.
+const CONCURRENCY: usize = 64;
 
 /// What the cloud calls a language, and how a folder shows it.
 struct Language {
@@ -50,9 +53,9 @@ pub(super) fn is_in(dir: &Path) -> bool {
 /// The cloud's own keys beside `target`, and ours in `target.function`, which win.
 pub(super) fn read(cloud: &Fields<'_>, ours: Option<&Node<'_>>, dir: &Path) -> Option<TargetSettings> {
     const KEYS: Keys = Keys {
-        known: &["runtime", "handler", "timeout", "memory", "env"],
+        known: &["runtime", "handler", "timeout", "memory", "concurrency", "max_output", "env"],
         ignored: &[],
-        later: &["concurrency", "retry", "max_output"],
+        later: &["retry"],
     };
     let ours = match ours {
         Some(node) => Some(node.object(&KEYS)?),
@@ -69,6 +72,7 @@ pub(super) fn read(cloud: &Fields<'_>, ours: Option<&Node<'_>>, dir: &Path) -> O
         Some(node) => handler_of(node, language, dir),
         None => default_handler(cloud, language, dir),
     });
+    let concurrency = ours.and_then(|fields| fields.read("concurrency", |node| node.integer(1..=1000)));
     let cloud_timeout = cloud.read("timeout", |node| node.integer(1..=900)).map(Duration::from_secs);
     let cloud_memory = cloud.read("memorySize", memory);
     let mut env = cloud.read("envVariables", variables).unwrap_or_default();
@@ -82,6 +86,8 @@ pub(super) fn read(cloud: &Fields<'_>, ours: Option<&Node<'_>>, dir: &Path) -> O
             .or(cloud_timeout)
             .unwrap_or(DEFAULT_TIMEOUT),
         memory_mb: ours.and_then(|fields| fields.read("memory", memory)).or(cloud_memory).unwrap_or(256),
+        concurrency: concurrency.and_then(|workers| usize::try_from(workers).ok()).unwrap_or(CONCURRENCY),
+        max_output: ours.and_then(|fields| fields.read("max_output", max_output)),
         env,
     }))
 }

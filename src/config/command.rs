@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::daemon::absolute;
 use super::decode::{Keys, Node};
-use super::units::positive_duration;
+use super::units::{max_output, positive_duration};
 use super::variables::variables;
 use crate::settings::{CommandSettings, TargetSettings};
 
@@ -15,9 +15,9 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// A program, its folder and its variables.
 pub(super) fn read(node: &Node<'_>, dir: &Path) -> Option<TargetSettings> {
     const KEYS: Keys = Keys {
-        known: &["argv", "cwd", "env", "timeout"],
+        known: &["argv", "cwd", "env", "timeout", "max_output"],
         ignored: &[],
-        later: &["shell", "user", "retry", "success_codes", "max_output"],
+        later: &["shell", "user", "retry", "success_codes"],
     };
     let fields = node.object(&KEYS)?;
     let cwd = fields.read("cwd", |node| {
@@ -33,6 +33,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path) -> Option<TargetSettings> {
         cwd: cwd.unwrap_or_else(|| absolute(dir, "")),
         env: fields.read("env", variables).unwrap_or_default(),
         timeout: fields.read("timeout", positive_duration).unwrap_or(DEFAULT_TIMEOUT),
+        max_output: fields.read("max_output", max_output),
     }))
 }
 

@@ -15,8 +15,12 @@ pub struct CodeSettings {
     pub handler: String,
     /// Per attempt; 20 s unless configured.
     pub timeout: Duration,
-    /// Memory in MiB that `context` reports; 256 unless configured.
+    /// MiB that a call may use, with all that it started; 256 unless configured.
     pub memory_mb: u32,
+    /// Workers at a time, at least 1; further calls wait in line. 64 unless configured.
+    pub concurrency: usize,
+    /// Bytes of output kept of one run; the target's own bound unless configured.
+    pub max_output: Option<usize>,
     /// Variables beside the daemon's own environment; `TZ=UTC` unless set here.
     pub env: BTreeMap<String, String>,
 }
@@ -41,4 +45,6 @@ pub struct CommandSettings {
     pub env: BTreeMap<String, String>,
     /// Per attempt; 20 s unless configured.
     pub timeout: Duration,
+    /// Bytes of output kept of one run; the target's own bound unless configured.
+    pub max_output: Option<usize>,
 }

@@ -30,7 +30,7 @@ impl CommandTarget {
 
     /// One attempt, from `START` to `Report`.
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
-        let limit = self.host.limits.output;
+        let limit = self.settings.max_output.unwrap_or(self.host.limits.output);
         let log = Arc::new(RunLog::start(&context.output, &fire.request_id, limit, &self.host.clock));
         let outcome = self.attempt(fire, context, &log).await;
         log.end(&outcome, &[], None);
@@ -79,7 +79,7 @@ impl CommandTarget {
 
     /// What a run would do.
     pub fn preview(&self, fire: &Fire) -> Preview {
-        let CommandSettings { argv, cwd, env, timeout } = &self.settings;
+        let CommandSettings { argv, cwd, env, timeout, .. } = &self.settings;
         let event = fire.event();
         let names: Vec<&String> = env.keys().collect();
         let program = self.program();

@@ -16,6 +16,7 @@ fn settings(argv: &[&str]) -> CommandSettings {
         cwd: PathBuf::from("/"),
         env: env(&[]),
         timeout: LONG,
+        max_output: None,
     }
 }
 
@@ -145,6 +146,15 @@ async fn too_much_output_is_cut_with_a_note_and_long_lines_are_split() {
     assert_eq!(notes[1], "the output is cut here: 1000 bytes of a run's output are kept");
     let total = 253 + 500 * 8 + 4;
     assert_eq!(notes[2], format!("{} bytes of output were not kept", total - kept));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bound_on_output_can_be_set() {
+    let settings = CommandSettings { max_output: Some(0), ..shell("echo one; echo two") };
+    let (outcome, recorder) = run(&target(&settings), "").await;
+    assert_eq!(outcome.status, Status::Succeeded);
+    assert!(recorder.lines(Stream::Stdout).is_empty());
+    assert!(recorder.lines(Stream::System).contains(&"8 bytes of output were not kept".to_owned()));
 }
 
 /// A child in its own session, started by a parent that is gone, which ignores TERM.

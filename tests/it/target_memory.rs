@@ -21,6 +21,8 @@ fn nodejs() -> CodeSettings {
         handler: "index.main".to_owned(),
         timeout: LONG,
         memory_mb: 128,
+        concurrency: 64,
+        max_output: None,
         env: env(&[]),
     }
 }

@@ -1,8 +1,8 @@
-//! The idle workers of one function.
+//! The workers of one function: the idle ones, and how many there may be.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -10,6 +10,7 @@ use super::language;
 use super::launch::Launch;
 use super::worker::{Call, End, Served, Worker};
 use crate::settings::CodeSettings;
+use crate::target::cut::Cut;
 use crate::target::host::Host;
 use crate::target::log::RunLog;
 
@@ -21,6 +22,8 @@ pub struct Pool {
     host: Host,
     /// None once the pool is closed.
     idle: Mutex<Option<Vec<Handle>>>,
+    /// One for each call that may be under way.
+    places: Semaphore,
     tasks: TaskTracker,
 }
 
@@ -42,11 +45,16 @@ impl Called {
 
 impl Pool {
     pub fn new(settings: &CodeSettings, host: &Host) -> Self {
-        let (settings, host) = (settings.clone(), host.clone());
-        Self { settings, host, idle: Mutex::new(Some(Vec::new())), tasks: TaskTracker::new() }
+        Self {
+            settings: settings.clone(),
+            host: host.clone(),
+            idle: Mutex::new(Some(Vec::new())),
+            places: Semaphore::new(settings.concurrency),
+            tasks: TaskTracker::new(),
+        }
     }
 
-    /// Has one worker serve one call: an idle one, or a new one.
+    /// Has one worker serve one call: an idle one, or a new one. Waits in line when all are at work.
     pub async fn call(
         &self,
         function: &str,
@@ -54,6 +62,9 @@ impl Pool {
         log: &Arc<RunLog>,
         abort: &CancellationToken,
     ) -> Called {
+        let Some(_place) = self.place(log, abort).await else {
+            return Called { end: End::Cut(Cut::Abort), memory: None };
+        };
         let request: Arc<[u8]> = request.into();
         let prepare = || {
             let (done, answer) = oneshot::channel();
@@ -87,6 +98,25 @@ impl Pool {
         self.idle().take();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// First come, first served. None when the call must not begin any more.
+    async fn place(&self, log: &RunLog, abort: &CancellationToken) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Some(place);
+        }
+        log.note(format!(
+            "waits: `concurrency` is {}, and as many calls are under way",
+            self.settings.concurrency
+        ));
+        tokio::select! {
+            biased;
+            place = self.places.acquire() => {
+                log.begin_after_wait();
+                place.ok()
+            }
+            () = abort.cancelled() => None,
+        }
     }
 
     fn hire(&self, function: &str, first: Call) -> Result<Handle, String> {

@@ -28,7 +28,7 @@ impl FunctionTarget {
 
     /// One attempt, from `START` to `Report`.
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
-        let limit = self.host.limits.output;
+        let limit = self.settings.max_output.unwrap_or(self.host.limits.output);
         let log = Arc::new(RunLog::start(&context.output, &fire.request_id, limit, &self.host.clock));
         let call = request(fire, &self.settings);
         let called = self.pool.call(&fire.function, call, &log, &context.abort).await;
