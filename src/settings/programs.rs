@@ -47,4 +47,40 @@ pub struct CommandSettings {
     pub timeout: Duration,
     /// Bytes of output kept of one run; the target's own bound unless configured.
     pub max_output: Option<usize>,
+    /// Exit codes that mean that the work is done; 0 unless configured.
+    pub success_codes: Vec<i32>,
+    /// Who runs it, if not the daemon's own user; only root can make it so.
+    pub user: Option<UserSettings>,
+    /// Added to the daemon's own niceness, -20 to 19; below 0 only by root.
+    pub nice: i32,
+    /// What each of its processes may take of the system.
+    pub limits: ResourceLimits,
+}
+
+/// A user of this machine, as `/etc/passwd` has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSettings {
+    /// The name.
+    pub name: String,
+    /// Its number.
+    pub uid: u32,
+    /// The number of its first group.
+    pub gid: u32,
+    /// Its folder.
+    pub home: String,
+    /// Its shell.
+    pub shell: String,
+}
+
+/// Limits of the system, setrlimit(2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ResourceLimits {
+    /// MiB of addresses (`RLIMIT_AS`) of a process.
+    pub memory_mb: Option<u64>,
+    /// Seconds on a processor (`RLIMIT_CPU`) of a process.
+    pub cpu_seconds: Option<u64>,
+    /// Descriptors (`RLIMIT_NOFILE`) of a process.
+    pub files: Option<u64>,
+    /// Processes and threads (`RLIMIT_NPROC`) of its user; root has no such limit.
+    pub processes: Option<u64>,
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{TimeZone, Utc};
 use gulou::config::load;
-use gulou::settings::{CodeSettings, CommandSettings, Runtime, TargetSettings};
+use gulou::settings::{CodeSettings, CommandSettings, ResourceLimits, Runtime, TargetSettings};
 use serde_json::{Value, json};
 
 use crate::support::Project;
@@ -111,5 +111,40 @@ fn a_function_has_bounds() {
 fn a_command_has_defaults() {
     let bare = command(&json!({ "argv": ["true"] }));
     assert_eq!((bare.env, bare.max_output), (BTreeMap::new(), None));
+    assert_eq!((bare.success_codes, bare.user, bare.nice), (vec![0], None, 0));
+    assert_eq!(bare.limits, ResourceLimits::default());
     assert_eq!(command(&json!({ "argv": ["true"], "max_output": 7 })).max_output, Some(7));
+}
+
+#[test]
+fn a_command_may_be_a_script_and_run_within_bounds() {
+    let argv = |config: Value| command(&config).argv;
+    assert_eq!(
+        argv(json!({ "argv": ["df | tail -1; echo $1", "a b"], "shell": true })),
+        ["sh", "-c", "df | tail -1; echo $1", "sh", "a b"]
+    );
+    assert_eq!(argv(json!({ "argv": ["true"], "shell": "bash" })), ["bash", "-c", "true", "bash"]);
+    assert_eq!(argv(json!({ "argv": ["true"], "shell": false })), ["true"]);
+    let bounded = command(&json!({ "argv": ["true"], "success_codes": [0, 2], "user": "root", "nice": 19,
+        "limits": { "memory": 512, "cpu": 60, "files": 256, "processes": 100 } }));
+    assert_eq!((bounded.success_codes, bounded.nice), (vec![0, 2], 19));
+    let user = bounded.user.unwrap();
+    assert_eq!((user.name.as_str(), user.uid, user.gid), ("root", 0, 0));
+    let limits = bounded.limits;
+    assert_eq!((limits.memory_mb, limits.cpu_seconds), (Some(512), Some(60)));
+    assert_eq!((limits.files, limits.processes), (Some(256), Some(100)));
+    for (key, value, part) in [
+        ("shell", json!("zsh"), "`sh` or `bash`"),
+        ("success_codes", json!([]), "nothing could ever succeed"),
+        ("success_codes", json!([256]), "from 0 to 255"),
+        ("user", json!("no-such-user"), "no user `no-such-user` in /etc/passwd"),
+        ("nice", json!(20), "from -20 to 19"),
+        ("nice", json!("5"), "from -20 to 19"),
+        ("limits", json!({ "memory": 1 }), "from 16 to"),
+        ("limits", json!({ "cpus": 1 }), "did you mean `cpu`?"),
+    ] {
+        let mut config = json!({ "argv": ["true"] });
+        config[key] = value;
+        refused(&[], &json!({ "target": { "command": config } }), part);
+    }
 }
