@@ -5,6 +5,7 @@
 //! working directory of the process, already joined with the folder of the file that named them.
 
 mod http;
+mod programs;
 mod retry;
 mod secret;
 
@@ -21,6 +22,7 @@ use crate::schedule::Schedule;
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
+pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings};
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 
@@ -246,43 +248,6 @@ pub enum TargetSettings {
     Http(Box<HttpSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
-}
-
-/// A cloud function.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CodeSettings {
-    /// The language.
-    pub runtime: Runtime,
-    /// The folder with the code.
-    pub dir: PathBuf,
-    /// `file.function`, as in `index.main`.
-    pub handler: String,
-    /// Per attempt; 20 s unless configured.
-    pub timeout: Duration,
-    /// Memory in MiB that `context` reports; 256 unless configured.
-    pub memory_mb: u32,
-    /// Variables beside the daemon's own environment; `TZ=UTC` unless set here.
-    pub env: BTreeMap<String, String>,
-}
-
-/// A function's language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runtime {
-    /// Node.js, found as `node` on the PATH.
-    NodeJs,
-}
-
-/// A program to run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CommandSettings {
-    /// Program and arguments; never a shell unless it is named here. At least one.
-    pub argv: Vec<String>,
-    /// Where it runs: the function's folder unless configured.
-    pub cwd: PathBuf,
-    /// Variables beside the daemon's own environment.
-    pub env: BTreeMap<String, String>,
-    /// Per attempt; 20 s unless configured.
-    pub timeout: Duration,
 }
 
 /// A batch: `source → page → reserve → deliver → record → mark`.

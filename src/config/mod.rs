@@ -6,6 +6,7 @@
 //!
 //! - `daemon`: the daemon config and its mail transports; `database`: its databases
 //! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
+//! - `code`, `command`: functions and commands; `variables`: their `env`
 //! - `batch`, `mail`, `mark`: the parts of a batch; `http`: a request; `template`: texts that are filled in
 //! - `lint`: what schedules may not mean
 //! - `secret`: passwords and where they are kept; `hide`: keeps them out of what is found
@@ -17,6 +18,8 @@
 //! Files are read, nothing is opened, started or changed. Only `daemon` and `cli` may use this module.
 
 mod batch;
+mod code;
+mod command;
 mod daemon;
 mod database;
 mod decode;
@@ -40,6 +43,7 @@ mod target;
 mod template;
 mod trigger;
 mod units;
+mod variables;
 
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;

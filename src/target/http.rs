@@ -77,10 +77,14 @@ impl HttpTarget {
             Delivered::Failed { reason } | Delivered::Halt { reason } => {
                 Outcome { result, ..Outcome::failed(reason) }
             }
-            Delivered::Retry { reason } | Delivered::Uncertain { reason } if delivery.timed_out => {
+            Delivered::Retry { reason }
+            | Delivered::Unreachable { reason }
+            | Delivered::Uncertain { reason }
+                if delivery.timed_out =>
+            {
                 Outcome { status: Status::TimedOut, ..Outcome::failed(reason) }
             }
-            Delivered::Retry { mut reason } => {
+            Delivered::Retry { mut reason } | Delivered::Unreachable { mut reason } => {
                 if let Some(wait) = delivery.retry_after {
                     let _ = write!(reason, " (to be asked again in {} s)", wait.as_secs());
                 }

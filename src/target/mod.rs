@@ -12,6 +12,7 @@ mod http;
 mod log;
 mod process;
 mod runner;
+mod wrap;
 
 pub use host::{Host, Limits};
 pub use runner::Target;

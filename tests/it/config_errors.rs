@@ -160,10 +160,6 @@ fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
     for (target, word) in [
         (json!({ "fetch": {} }), "`fetch` is not supported by this version"),
         (json!({ "sql": {} }), "`sql` is not supported by this version"),
-        (
-            json!({ "function": { "runtime": "Python3.9" } }),
-            "the runtime `Python3.9` is not supported by this version",
-        ),
     ] {
         let project = project();
         project.write("triggers/f/index.js", "");
