@@ -5,6 +5,7 @@
 //! working directory of the process, already joined with the folder of the file that named them.
 
 mod secret;
+mod sql;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -17,6 +18,7 @@ use serde_json::Value;
 use crate::schedule::Schedule;
 
 pub use secret::Secret;
+pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
 
 /// The whole daemon.
 #[derive(Clone, Debug, PartialEq)]
@@ -234,6 +236,8 @@ pub enum TargetSettings {
     Function(CodeSettings),
     /// A program.
     Command(CommandSettings),
+    /// Statements, or a copy of a database.
+    Sql(Box<SqlSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
 }

@@ -33,6 +33,7 @@ mod mail;
 mod mark;
 mod period;
 mod secret;
+mod sql;
 mod state;
 mod target;
 mod trigger;

@@ -8,6 +8,7 @@ use super::batch;
 use super::daemon::absolute;
 use super::decode::{Fields, Keys, Node};
 use super::function::Scope;
+use super::sql;
 use super::units::positive_duration;
 use crate::settings::{CodeSettings, CommandSettings, Runtime, TargetSettings};
 
@@ -17,20 +18,23 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Reads `target` of the function folder `dir`, or finds out what the folder holds.
 pub(super) fn read(function: &Fields<'_>, dir: &Path, scope: &Scope<'_>) -> Option<TargetSettings> {
     const KEYS: Keys =
-        Keys { known: &["function", "command", "batch"], ignored: &[], later: &["http", "fetch", "sql"] };
+        Keys { known: &["function", "command", "sql", "batch"], ignored: &[], later: &["http", "fetch"] };
     let Some(node) = function.get("target") else { return untold(function, dir) };
     let fields = node.object(&KEYS)?;
     let given: Vec<&str> = KEYS.known.iter().copied().filter(|key| fields.get(key).is_some()).collect();
     match given[..] {
         ["function"] => fields.read("function", |node| code(function, Some(node), dir)),
         ["command"] => fields.read("command", |node| command(node, dir)),
+        ["sql"] => fields
+            .read("sql", |node| sql::read(node, dir, scope))
+            .map(|sql| TargetSettings::Sql(Box::new(sql))),
         ["batch"] => fields
             .read("batch", |node| batch::read(node, dir, scope))
             .map(|batch| TargetSettings::Batch(Box::new(batch))),
         [] => {
             // A target of a later version has been reported as such already.
             if node.entries().is_some_and(|entries| entries.is_empty()) {
-                node.error("the target is empty", "say `function`, `command` or `batch`".to_owned());
+                node.error("the target is empty", "say `function`, `command`, `sql` or `batch`".to_owned());
             }
             None
         }
@@ -46,7 +50,8 @@ fn untold(function: &Fields<'_>, dir: &Path) -> Option<TargetSettings> {
     if function.get("handler").is_some() || dir.join("index.js").is_file() {
         return code(function, None, dir);
     }
-    let help = "add an `index.js`, or a `target` with a `function`, a `command` or a `batch`".to_owned();
+    let help =
+        "add an `index.js`, or a `target` with a `function`, a `command`, a `sql` or a `batch`".to_owned();
     if dir.join("index.py").is_file() {
         function.node().error("Python functions are not supported by this version", help);
     } else {

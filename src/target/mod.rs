@@ -11,6 +11,7 @@ mod host;
 mod log;
 mod process;
 mod runner;
+mod sql;
 
 pub use host::{Host, Limits};
 pub use runner::Target;

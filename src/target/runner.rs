@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
 use super::command::CommandTarget;
 use super::function::FunctionTarget;
 use super::host::Host;
+use super::sql::SqlTarget;
+use crate::db::Database;
 use crate::run::{Fire, Outcome, Preview, RunContext};
-use crate::settings::{CodeSettings, CommandSettings};
+use crate::settings::{CodeSettings, CommandSettings, SqlSettings};
 
 /// What a fire runs. Made once a function, called for each of its fires, from many tasks at once.
 #[derive(Clone, Debug)]
@@ -18,6 +22,7 @@ pub struct Target {
 enum Kind {
     Function(Arc<FunctionTarget>),
     Command(Arc<CommandTarget>),
+    Sql(Arc<SqlTarget>),
 }
 
 impl Target {
@@ -31,9 +36,15 @@ impl Target {
         Self { kind: Kind::Command(Arc::new(CommandTarget::new(settings, host))) }
     }
 
+    /// Statements in `database`, whose `_local` parameters follow the clocks of `timezone`. Opens nothing yet.
+    pub fn sql(settings: &SqlSettings, database: Database, timezone: Tz, host: &Host) -> Self {
+        Self { kind: Kind::Sql(Arc::new(SqlTarget::new(settings, database, timezone, host))) }
+    }
+
     /// Runs one attempt to its end and writes its log to `context.output`, from `START` to
     /// `Report`. Never fails otherwise than by its outcome. When it returns, no process of the run is
-    /// left (a function's idle worker excepted). Ignores `context.drain`. Dropping the future
+    /// left (a function's idle worker excepted). Ignores `context.drain`, but for
+    /// statements that are repeated, which stop behind a page. Dropping the future
     /// aborts the run.
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
         // In a task of its own, so that a caller that goes away cannot leave processes behind.
@@ -45,16 +56,18 @@ impl Target {
             match kind {
                 Kind::Function(function) => function.run(&fire, &context).await,
                 Kind::Command(command) => command.run(&fire, &context).await,
+                Kind::Sql(sql) => sql.run(&fire, &context).await,
             }
         });
         run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
-    /// `function` or `command`.
+    /// `function`, `command` or `sql`.
     pub const fn kind(&self) -> &'static str {
         match &self.kind {
             Kind::Function(_) => "function",
             Kind::Command(_) => "command",
+            Kind::Sql(_) => "sql",
         }
     }
 
@@ -63,6 +76,7 @@ impl Target {
         match &self.kind {
             Kind::Function(function) => function.preview(fire),
             Kind::Command(command) => command.preview(fire),
+            Kind::Sql(sql) => sql.preview(fire),
         }
     }
 
@@ -70,7 +84,7 @@ impl Target {
     pub async fn shutdown(&self) {
         match &self.kind {
             Kind::Function(function) => function.shutdown().await,
-            Kind::Command(_) => {}
+            Kind::Command(_) | Kind::Sql(_) => {}
         }
     }
 }
