@@ -160,7 +160,6 @@ fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
     for (target, word) in [
         (json!({ "http": { "url": "https://example.com" } }), "`http` is not supported by this version"),
         (json!({ "fetch": {} }), "`fetch` is not supported by this version"),
-        (json!({ "sql": {} }), "`sql` is not supported by this version"),
         (
             json!({ "function": { "runtime": "Python3.9" } }),
             "the runtime `Python3.9` is not supported by this version",
