@@ -8,6 +8,7 @@ mod http;
 mod programs;
 mod retry;
 mod secret;
+mod sql;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -25,6 +26,7 @@ pub use http::{
 pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings};
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
+pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
 
 /// The whole daemon.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,6 +248,8 @@ pub enum TargetSettings {
     Command(CommandSettings),
     /// An HTTP request.
     Http(Box<HttpSettings>),
+    /// Statements, or a copy of a database.
+    Sql(Box<SqlSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
 }

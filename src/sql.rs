@@ -1,6 +1,8 @@
 //! SQL as text: what the dialects spell differently, and where a statement has parameters. Pure: knows neither
 //! databases nor what the parameters mean.
 
+mod split;
+
 use std::fmt::Write as _;
 
 /// How a kind of database spells SQL.

@@ -1,5 +1,6 @@
 //! `gulou check`: everything that is wrong with the configuration, at once.
 
+mod statements;
 mod tables;
 
 use std::io::Write as _;

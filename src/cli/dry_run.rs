@@ -18,6 +18,7 @@ use crate::action::mail::{MailAction, Transport};
 use crate::batch::{self, Occasion};
 use crate::clock::Clock;
 use crate::config::lints;
+use crate::db::Databases;
 use crate::run::{Fire, Preview, Reason};
 use crate::schedule::Lint;
 use crate::settings::{
@@ -174,6 +175,18 @@ impl<'s> Viewer<'s> {
                     },
                 }
             }
+            TargetSettings::Sql(sql) => match Databases::new(&self.settings.databases).connect(&sql.database)
+            {
+                Ok(database) => {
+                    let timezone = trigger.schedule.timezone();
+                    Target::sql(sql, database, timezone, &self.host).preview(&fire)
+                }
+                Err(error) => Preview {
+                    lines: Vec::new(),
+                    data: json!({ "target": "sql" }),
+                    problem: Some(error.to_string()),
+                },
+            },
             TargetSettings::Batch(batch) => {
                 let timezone = trigger.schedule.timezone();
                 self.batch(batch, &fire, timezone, interval).unwrap_or_else(|error| Preview {

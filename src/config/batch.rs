@@ -229,7 +229,7 @@ fn statement(node: &Node<'_>, what: &str, dialect: Dialect) -> Option<String> {
         );
         return None;
     }
-    check_parameters(node, text, dialect)?;
+    check_parameters(node, text, dialect, &[])?;
     Some(text.to_owned())
 }
 

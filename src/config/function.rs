@@ -74,7 +74,9 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
     let triggers = triggers(&fields, scope);
     let target = target::read(&fields, dir, scope);
     let is_batch = matches!(target, Some(TargetSettings::Batch(_)));
-    let default = if is_batch { Overlap::Queue(1) } else { Overlap::Allow };
+    // Statements that wait for each other's locks help nobody.
+    let waits = is_batch || matches!(target, Some(TargetSettings::Sql(_)));
+    let default = if waits { Overlap::Queue(1) } else { Overlap::Allow };
     let overlap = fields.read("overlap", overlap).unwrap_or(default);
     let on_interrupted = fields.read("on_interrupted", |node| {
         let word = node.word(&["fail", "rerun"])?;

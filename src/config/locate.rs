@@ -18,12 +18,24 @@ impl Diagnostic {
         let mut value = &root;
         let mut known = Vec::new();
         for key in path {
-            let Value::Object(object) = value else { break };
-            let Some(property) = object.get(key) else { break };
-            value = &property.value;
-            known.push(*key);
+            match value {
+                Value::Object(object) => {
+                    let Some(property) = object.get(key) else { break };
+                    value = &property.value;
+                    known.push(format!(".{key}"));
+                }
+                Value::Array(array) => {
+                    let Some(element) = key.parse().ok().and_then(|index: usize| array.elements.get(index))
+                    else {
+                        break;
+                    };
+                    value = element;
+                    known.push(format!("[{key}]"));
+                }
+                _ => break,
+            }
         }
-        found.path = known.join(".");
+        known.concat().trim_start_matches('.').clone_into(&mut found.path);
         found.place = Some(document.place(value.range().start, value.range().end));
         found
     }

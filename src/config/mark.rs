@@ -73,28 +73,33 @@ fn value(node: &Node<'_>, is_failed: bool) -> Option<MarkValue> {
     let (message, help) = if name == ERROR {
         ("`:error` is known only of failed rows".to_owned(), None)
     } else {
-        (format!("`:{name}` is not a parameter"), Some(parameter_help(name)))
+        (format!("`:{name}` is not a parameter"), Some(parameter_help(name, &[])))
     };
     node.error(message, help);
     None
 }
 
-fn parameter_help(name: &str) -> String {
-    let known: Vec<String> = TIMES.iter().map(|name| format!(":{name}")).collect();
+fn parameter_help(name: &str, more: &[&str]) -> String {
+    let known: Vec<String> = TIMES.iter().chain(more).map(|name| format!(":{name}")).collect();
     nearest(&format!(":{name}"), known.iter().map(String::as_str))
         .unwrap_or_else(|| format!("known: {}", known.join(", ")))
 }
 
-/// Reports the first parameter of an SQL text that nobody binds.
-pub(super) fn check_parameters(node: &Node<'_>, sql: &str, dialect: Dialect) -> Option<()> {
+/// Whether `text` is a parameter that is bound: a time, or one of the names in `more`.
+pub(super) fn is_parameter(text: &str, more: &[&str]) -> bool {
+    text.strip_prefix(':').is_some_and(|name| TIMES.contains(&name) || more.contains(&name))
+}
+
+/// Reports the first parameter of an SQL text that nobody binds: neither a time, nor one of the names in `more`.
+pub(super) fn check_parameters(node: &Node<'_>, sql: &str, dialect: Dialect, more: &[&str]) -> Option<()> {
     for parameter in dialect.parameters(sql) {
-        let name = parameter.text.strip_prefix(':').unwrap_or(parameter.text);
-        if parameter.text.starts_with(':') && TIMES.contains(&name) {
+        if is_parameter(parameter.text, more) {
             continue;
         }
+        let name = parameter.text.strip_prefix(':').unwrap_or(parameter.text);
         let (offset, length) = (sql[..parameter.at].chars().count(), parameter.text.chars().count());
         let message = format!("`{}` is not a parameter", parameter.text);
-        node.error_inside(offset, length, message, Some(parameter_help(name)));
+        node.error_inside(offset, length, message, Some(parameter_help(name, more)));
         return None;
     }
     Some(())

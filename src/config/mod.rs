@@ -38,6 +38,7 @@ mod mark;
 mod period;
 mod retry;
 mod secret;
+mod sql;
 mod state;
 mod target;
 mod template;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use chrono_tz::Asia::Shanghai;
+use chrono_tz::Tz;
 use tokio_util::task::TaskTracker;
 
 use crate::action::http::HttpClients;
@@ -62,6 +63,13 @@ impl Wiring {
                 let context = || format!("could not set up the function `{}`", settings.name);
                 Runner::Target(Arc::new(target.with_context(context)?))
             }
+            TargetSettings::Sql(sql) => {
+                let database = self
+                    .databases
+                    .connect(&sql.database)
+                    .with_context(|| format!("could not set up the function `{}`", settings.name))?;
+                Runner::Target(Arc::new(Target::sql(sql, database, timezone(settings), &self.host)))
+            }
             TargetSettings::Batch(batch) => {
                 let batch = self
                     .batch(batch, settings)
@@ -87,12 +95,12 @@ impl Wiring {
             .get(&mail.via)
             .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
         let action = MailAction::new(mail, Arc::clone(transport))?;
-        let timezone = function.triggers.first().map_or(Shanghai, |trigger| trigger.schedule.timezone());
         let line = {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.entry(batch.id.clone()).or_default().clone()
         };
-        let batch = Batch::new(batch, database, action, self.store.clone(), self.clock.clone(), timezone)?;
+        let batch =
+            Batch::new(batch, database, action, self.store.clone(), self.clock.clone(), timezone(function))?;
         Ok(batch.in_line(line))
     }
 
@@ -102,6 +110,11 @@ impl Wiring {
             transport.close().await;
         }
     }
+}
+
+/// Of the `_local` parameters.
+fn timezone(function: &FunctionSettings) -> Tz {
+    function.triggers.first().map_or(Shanghai, |trigger| trigger.schedule.timezone())
 }
 
 /// The runners in force, by function, and the old ones that have still to end.

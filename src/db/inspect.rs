@@ -122,6 +122,21 @@ impl Inspector {
         self.columns(&format!("SELECT * FROM (\n{query}\n) AS gulou_rows")).await
     }
 
+    /// Why the database refuses a statement of the user's own, which is not run; `None` when it does not, or does not
+    /// say so beforehand.
+    pub async fn statement_problem(&self, sql: &str) -> Option<String> {
+        match self {
+            Self::MySql(it) => it.statement_problem(sql).await,
+            Self::Sqlite(_) | Self::Postgres(_) => self.columns(sql).await.err(),
+        }
+    }
+
+    /// Whether a statement changes what tables there are, and what they are like.
+    pub fn defines(&self, sql: &str) -> bool {
+        let words = self.dialect().first_words(sql, 1);
+        matches!(words.first().map(String::as_str), Some("create" | "alter" | "drop" | "rename" | "attach"))
+    }
+
     /// The columns that a statement answers, which is not run; or why it cannot be asked.
     async fn columns(&self, sql: &str) -> Result<Vec<String>, String> {
         match self {

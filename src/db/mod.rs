@@ -1,6 +1,9 @@
 //! Connections to the user's databases: one dialect a folder. Knows nothing of batches.
 
+mod backup;
+mod execute;
 mod inspect;
+mod moment;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
@@ -8,7 +11,12 @@ pub mod sqlite;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use self::backup::{Backup, Copied};
+pub use self::execute::{Failure, MESSAGE, PAGE, Script, Values};
 pub use self::inspect::{Column, Inspector, Table};
+
+pub use self::moment::Moment;
+pub(crate) use self::moment::PARAMETERS;
 use crate::settings::{DatabaseSettings, ServerSettings};
 use crate::sql::Dialect;
 
@@ -60,6 +68,14 @@ pub enum DbError {
         place: String,
         /// The server's reason, or the system's.
         problem: String,
+    },
+    /// A server was lost in the one moment in which nobody can tell.
+    #[error(
+        "database {place}: the connection was lost at the commit: whether the statements took effect is not known"
+    )]
+    Unsettled {
+        /// The database and its server.
+        place: String,
     },
     /// What was asked does not fit the tables.
     #[error("{0}")]

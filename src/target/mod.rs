@@ -12,6 +12,7 @@ mod http;
 mod log;
 mod process;
 mod runner;
+mod sql;
 mod wrap;
 
 pub use host::{Host, Limits};

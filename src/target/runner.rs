@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
 use super::command::CommandTarget;
 use super::function::FunctionTarget;
 use super::host::Host;
 use super::http::HttpTarget;
+use super::sql::SqlTarget;
 use crate::action::http::HttpClients;
+use crate::db::Database;
 use crate::run::{Fire, Outcome, Preview, RunContext};
-use crate::settings::{CodeSettings, CommandSettings, HttpSettings};
+use crate::settings::{CodeSettings, CommandSettings, HttpSettings, SqlSettings};
 
 /// What a fire runs. Made once a function, called for each of its fires, from many tasks at once.
 #[derive(Clone, Debug)]
@@ -21,6 +25,7 @@ enum Kind {
     Function(Arc<FunctionTarget>),
     Command(Arc<CommandTarget>),
     Http(Arc<HttpTarget>),
+    Sql(Arc<SqlTarget>),
 }
 
 impl Target {
@@ -39,9 +44,15 @@ impl Target {
         Ok(Self { kind: Kind::Http(Arc::new(HttpTarget::new(settings, host, clients)?)) })
     }
 
+    /// Statements in `database`, whose `_local` parameters follow the clocks of `timezone`. Opens nothing yet.
+    pub fn sql(settings: &SqlSettings, database: Database, timezone: Tz, host: &Host) -> Self {
+        Self { kind: Kind::Sql(Arc::new(SqlTarget::new(settings, database, timezone, host))) }
+    }
+
     /// Runs one attempt to its end and writes its log to `context.output`, from `START` to
     /// `Report`. Never fails otherwise than by its outcome. When it returns, no process of the run is
-    /// left (a function's idle worker excepted). Ignores `context.drain`. Dropping the future
+    /// left (a function's idle worker excepted). Ignores `context.drain`, but for
+    /// statements that are repeated, which stop behind a page. Dropping the future
     /// aborts the run.
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
         // In a task of its own, so that a caller that goes away cannot leave processes behind.
@@ -54,17 +65,19 @@ impl Target {
                 Kind::Function(function) => function.run(&fire, &context).await,
                 Kind::Command(command) => command.run(&fire, &context).await,
                 Kind::Http(request) => request.run(&fire, &context).await,
+                Kind::Sql(sql) => sql.run(&fire, &context).await,
             }
         });
         run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
-    /// `function`, `command` or `http`.
+    /// `function`, `command`, `http` or `sql`.
     pub const fn kind(&self) -> &'static str {
         match &self.kind {
             Kind::Function(_) => "function",
             Kind::Command(_) => "command",
             Kind::Http(_) => "http",
+            Kind::Sql(_) => "sql",
         }
     }
 
@@ -74,6 +87,7 @@ impl Target {
             Kind::Function(function) => function.preview(fire),
             Kind::Command(command) => command.preview(fire),
             Kind::Http(request) => request.preview(fire),
+            Kind::Sql(sql) => sql.preview(fire),
         }
     }
 
@@ -81,7 +95,7 @@ impl Target {
     pub async fn shutdown(&self) {
         match &self.kind {
             Kind::Function(function) => function.shutdown().await,
-            Kind::Command(_) | Kind::Http(_) => {}
+            Kind::Command(_) | Kind::Http(_) | Kind::Sql(_) => {}
         }
     }
 }

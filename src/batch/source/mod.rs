@@ -1,6 +1,5 @@
 //! Where rows come from and where they are marked: one dialect a file. Knows nothing of the ledger.
 
-mod moment;
 mod mysql;
 mod postgres;
 mod query;
@@ -8,12 +7,12 @@ mod sqlite;
 
 use std::sync::Arc;
 
-pub(super) use self::moment::{Moment, PARAMETERS};
 use super::BatchError;
 use super::key::Key;
 #[cfg(test)]
 use super::tests::Fuse;
 use crate::db::{Database, DbError};
+pub(super) use crate::db::{Moment, PARAMETERS};
 use crate::run::Row;
 use crate::settings::{BatchSettings, Relation};
 

@@ -1,8 +1,9 @@
-//! What the databases say to the batches: tables, keys, columns, conditions. Looks, and changes nothing.
+//! What the databases say to batches and statements: tables, keys, columns, conditions. Looks, and changes nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::statements;
 use crate::config::{Diagnostic, Severity};
 use crate::db::{Inspector, Table};
 use crate::settings::{
@@ -49,11 +50,19 @@ pub(super) async fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagno
         }
     }
     for function in &settings.functions {
-        let TargetSettings::Batch(batch) = &function.target else { continue };
-        let Some(inspector) = inspectors.get(batch.source.database.as_str()) else { continue };
         let file = shown(&function.dir.join("config.json"));
-        let checker = Checker { inspector, file, found: &mut found };
-        checker.batch(batch).await;
+        match &function.target {
+            TargetSettings::Batch(batch) => {
+                let Some(inspector) = inspectors.get(batch.source.database.as_str()) else { continue };
+                let checker = Checker { inspector, file, found: &mut found };
+                checker.batch(batch).await;
+            }
+            TargetSettings::Sql(sql) => {
+                let Some(inspector) = inspectors.get(sql.database.as_str()) else { continue };
+                statements::check(sql, inspector, &file, &mut found).await;
+            }
+            TargetSettings::Function(_) | TargetSettings::Command(_) | TargetSettings::Http(_) => {}
+        }
     }
     found
 }

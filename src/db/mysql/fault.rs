@@ -38,6 +38,19 @@ impl Fault {
         }
     }
 
+    /// The server does not prepare statements of this kind.
+    pub(super) fn is_not_preparable(&self) -> bool {
+        matches!(self, Self::MySql(error) if code(error) == Some(1295))
+    }
+
+    /// What went wrong, without the place.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::MySql(error) => said(&error),
+            Self::Mismatch(what) => what,
+        }
+    }
+
     /// Another transaction was in the way; the same may do on another try.
     pub(super) fn is_in_the_way(&self) -> bool {
         // Lock wait timeout; deadlock; the row changed since it was read.

@@ -6,7 +6,7 @@ use mysql_async::{Row, Value};
 
 use super::super::{Access, Column, DbError, Table};
 use super::facts::{number, path, text};
-use super::fault::{is_missing, said};
+use super::fault::is_missing;
 use super::{Database, Fault, Session, careless};
 use crate::settings::ServerSettings;
 use crate::sql::Dialect;
@@ -61,8 +61,25 @@ impl Inspector {
                 session.keep();
                 Ok(statement.columns().iter().map(|column| column.name_str().into_owned()).collect())
             }
-            Err(Fault::MySql(error)) => Err(said(&error)),
-            Err(Fault::Mismatch(what)) => Err(what),
+            Err(fault) => Err(fault.words()),
+        }
+    }
+
+    /// Why a statement is refused, where that shows before it is run.
+    pub(in crate::db) async fn statement_problem(&self, sql: &str) -> Option<String> {
+        let (sql, _) = Dialect::MySql.positional(sql);
+        let mut session = match self.database.session().await {
+            Ok(session) => session,
+            Err(error) => return Some(error.to_string()),
+        };
+        match session.prepare(&sql).await {
+            Ok(_) => {
+                session.keep();
+                None
+            }
+            // Some kinds of statements cannot be prepared, and may be right.
+            Err(fault) if fault.is_not_preparable() => None,
+            Err(fault) => Some(fault.words()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! MySQL and MariaDB: a connection is one session of the server, which one caller at a time has to itself.
 
 mod connect;
+mod execute;
 mod facts;
 mod fault;
 mod inspect;

@@ -32,6 +32,22 @@ impl<'d> Session<'d> {
         *self.slot = Some(self.connection);
     }
 
+    /// It was opened for this work.
+    pub(super) const fn is_fresh(&self) -> bool {
+        self.fresh
+    }
+
+    /// The server's number of it.
+    pub(super) fn id(&self) -> u32 {
+        self.connection.id()
+    }
+
+    /// Runs a statement of any kind that has no parameters; answers the rows that it answered, or else changed.
+    pub(super) async fn plain(&mut self, sql: &str) -> Result<u64, Fault> {
+        let rows: Vec<Row> = self.connection.query(sql).await?;
+        Ok(if rows.is_empty() { self.connection.affected_rows() } else { rows.len() as u64 })
+    }
+
     /// Runs a statement of our own that has no parameters and answers nothing.
     pub(crate) async fn order(&mut self, sql: &str) -> Result<(), Fault> {
         Ok(self.connection.query_drop(sql).await?)

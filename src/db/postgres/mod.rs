@@ -1,8 +1,10 @@
 //! PostgreSQL: a connection is one session of the server, which one caller at a time has to itself.
 
 mod connect;
+mod execute;
 mod inspect;
 mod session;
+mod text;
 mod times;
 
 use std::error::Error as _;
@@ -16,7 +18,8 @@ use tokio_postgres::{Client, Config};
 pub(crate) use self::connect::{Unconnected, connect};
 pub use self::inspect::Inspector;
 pub(crate) use self::session::{Session, is_about_tables, is_in_the_way};
-pub(crate) use self::times::{Form, form_of};
+pub(crate) use self::text::Text;
+pub(crate) use self::times::{form_of, time};
 use super::{Access, DbError, place};
 use crate::settings::{Secret, ServerSettings};
 

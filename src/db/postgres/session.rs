@@ -11,16 +11,22 @@ use tokio_postgres::{Client, Error, Statement, Transaction};
 pub(crate) struct Session {
     client: Client,
     statements: HashMap<String, Statement>,
+    is_abandoned: bool,
 }
 
 impl Session {
     pub(super) fn new(client: Client) -> Self {
-        Self { client, statements: HashMap::new() }
+        Self { client, statements: HashMap::new(), is_abandoned: false }
     }
 
-    /// The server, or the way to it, is gone.
+    /// The server, or the way to it, is gone, or what the session does is not to be waited for.
     pub(super) fn is_closed(&self) -> bool {
-        self.client.is_closed()
+        self.is_abandoned || self.client.is_closed()
+    }
+
+    /// Nobody knows what is under way in it: the next use opens another.
+    pub(super) const fn abandon(&mut self) {
+        self.is_abandoned = true;
     }
 
     pub(crate) fn client(&self) -> &Client {

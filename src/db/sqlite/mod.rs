@@ -1,6 +1,8 @@
 //! SQLite files: one thread a connection, because SQLite blocks.
 
+mod backup;
 mod create;
+mod execute;
 mod inspect;
 mod read_only;
 #[cfg(test)]

@@ -1,46 +1,16 @@
-//! Values on their way to PostgreSQL and back. Parameters travel as text, which the server reads as whatever type
-//! they stand for; the common types of columns come back in their binary form, and all others as text.
+//! Values on their way to PostgreSQL and back. The common types of columns come back in their binary form, and all
+//! others as text.
 
 use std::borrow::Cow;
 use std::error::Error;
 
-use bytes::{BufMut as _, BytesMut};
 use serde_json::Value;
-use tokio_postgres::types::{Format, FromSql, IsNull, ToSql, Type, to_sql_checked};
+use tokio_postgres::types::{FromSql, Type};
 use uuid::Uuid;
 
-use super::super::Moment;
 use crate::batch::key::Part;
-use crate::db::postgres::{Form, form_of};
+pub(super) use crate::db::postgres::{Text, time};
 use crate::run::Scalar;
-
-/// A parameter of any type; none is NULL.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Text<'a>(pub(super) Option<Cow<'a, str>>);
-
-impl Text<'_> {
-    pub(super) fn owned(text: String) -> Self {
-        Self(Some(text.into()))
-    }
-}
-
-impl ToSql for Text<'_> {
-    fn to_sql(&self, _: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn Error + Sync + Send>> {
-        let Some(text) = &self.0 else { return Ok(IsNull::Yes) };
-        out.put_slice(text.as_bytes());
-        Ok(IsNull::No)
-    }
-
-    fn accepts(_: &Type) -> bool {
-        true
-    }
-
-    fn encode_format(&self, _: &Type) -> Format {
-        Format::Text
-    }
-
-    to_sql_checked!();
-}
 
 /// How the values of a column come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,28 +143,6 @@ pub(super) fn array<'v>(values: impl Iterator<Item = Cow<'v, str>>) -> String {
     list
 }
 
-/// The time called `name` where the server expects `kind`; the reason, when it cannot be one.
-pub(super) fn time(moment: &Moment, name: &str, kind: &Type) -> Result<String, String> {
-    let form = form_of(name, kind).ok_or_else(|| {
-        let unix = if name.ends_with("_local") { "" } else { "; unix seconds are " };
-        let seconds = if unix.is_empty() { String::new() } else { format!("{name}_unix") };
-        format!("{name} stands where the database expects a value of type {kind}{unix}{seconds}")
-    })?;
-    let time = moment.time(name).ok_or_else(|| format!("{name} is unknown"))?;
-    let local = || time.with_timezone(&moment.timezone).naive_local();
-    Ok(match form {
-        Form::Instant => format!("{}+00", time.format(PRECISE)),
-        Form::Utc => time.format(PRECISE).to_string(),
-        Form::Local => local().format(PRECISE).to_string(),
-        Form::UtcText => time.format(SECONDS).to_string(),
-        Form::LocalText => local().format(SECONDS).to_string(),
-        Form::Seconds => time.timestamp().to_string(),
-    })
-}
-
-const PRECISE: &str = "%Y-%m-%d %H:%M:%S%.6f";
-const SECONDS: &str = "%Y-%m-%d %H:%M:%S";
-
 /// A literal of the configuration for a column of this type.
 pub(super) fn literal<'v>(value: &'v Value, kind: &Type) -> Text<'v> {
     let is_number =
@@ -211,7 +159,6 @@ pub(super) fn literal<'v>(value: &'v Value, kind: &Type) -> Text<'v> {
 
 #[cfg(test)]
 mod tests {
-    use chrono::DateTime;
     use serde_json::json;
 
     use super::*;
@@ -222,25 +169,6 @@ mod tests {
         assert_eq!(list(&[]), "{}");
         assert_eq!(list(&["1", "", "NULL", r#"a"b\c,{}"#]), r#"{"1","","NULL","a\"b\\c,{}"}"#);
         assert_eq!(written(&Part::Bytes(vec![0, 255])), "\\x00ff");
-    }
-
-    #[test]
-    fn times_are_written_for_their_type() {
-        let moment = Moment {
-            fire_time: DateTime::from_timestamp(1_780_275_600, 0).unwrap(),
-            now: DateTime::from_timestamp(1_780_275_601, 500_000_000).unwrap(),
-            timezone: chrono_tz::Tz::Asia__Shanghai,
-        };
-        let time = |name, kind| time(&moment, name, &kind);
-        assert_eq!(time(":now", Type::TIMESTAMPTZ).unwrap(), "2026-06-01 01:00:01.500000+00");
-        assert_eq!(time(":now_local", Type::TIMESTAMPTZ).unwrap(), "2026-06-01 01:00:01.500000+00");
-        assert_eq!(time(":now", Type::TIMESTAMP).unwrap(), "2026-06-01 01:00:01.500000");
-        assert_eq!(time(":fire_time_local", Type::DATE).unwrap(), "2026-06-01 09:00:00.000000");
-        assert_eq!(time(":now_local", Type::TEXT).unwrap(), "2026-06-01 09:00:01");
-        assert_eq!(time(":now_unix", Type::INT8).unwrap(), "1780275601");
-        let message = time(":now", Type::INT8).unwrap_err();
-        assert!(message.contains("of type int8; unix seconds are :now_unix"), "{message}");
-        assert!(time(":now_local", Type::INTERVAL).unwrap_err().ends_with("of type interval"));
     }
 
     #[test]

@@ -1,29 +1,29 @@
-//! The times that conditions and marks may name.
+//! The times that statements, conditions and marks may name.
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
 use crate::run::Scalar;
 
-/// The parameters that a condition, a query or a mark may use.
-pub(in crate::batch) const PARAMETERS: [&str; 6] =
+/// The parameters that a statement, a condition, a query or a mark may use.
+pub(crate) const PARAMETERS: [&str; 6] =
     [":now", ":now_local", ":now_unix", ":fire_time", ":fire_time_local", ":fire_time_unix"];
 
 /// The two times of a run, and the zone of their `_local` forms.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::batch) struct Moment {
+pub struct Moment {
     /// When the fire was due.
-    pub(in crate::batch) fire_time: DateTime<Utc>,
+    pub fire_time: DateTime<Utc>,
     /// The present.
-    pub(in crate::batch) now: DateTime<Utc>,
+    pub now: DateTime<Utc>,
     /// Of the `_local` forms.
-    pub(in crate::batch) timezone: Tz,
+    pub timezone: Tz,
 }
 
 impl Moment {
     /// The value of a parameter, in the spelling of SQLite's own `datetime()`: `2026-06-01 01:00:00`, UTC
     /// or local, or unix seconds.
-    pub(in crate::batch) fn parameter(&self, name: &str) -> Option<Scalar> {
+    pub fn parameter(&self, name: &str) -> Option<Scalar> {
         let (time, form) = self.look_up(name)?;
         match form {
             "" => Some(Scalar::Text(time.format(FORMAT).to_string())),
@@ -34,7 +34,7 @@ impl Moment {
     }
 
     /// The instant that a parameter means, in whatever form.
-    pub(in crate::batch) fn time(&self, name: &str) -> Option<DateTime<Utc>> {
+    pub(crate) fn time(&self, name: &str) -> Option<DateTime<Utc>> {
         self.look_up(name).map(|(time, _)| time)
     }
 
