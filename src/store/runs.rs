@@ -354,7 +354,7 @@ impl Reader {
     /// Runs, the newest first.
     pub fn history(&self, filter: &HistoryFilter) -> Result<Vec<RunRecord>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::history::history(reader.connection(), filter),
+            Source::Sqlite(reader) => reader.read(|connection| sqlite::history::history(connection, filter)),
             Source::Postgres(reader) => {
                 reader.read(async |session: &Session| postgres::history::history(session, filter).await)
             }
@@ -364,7 +364,9 @@ impl Reader {
     /// Skipped spans, the newest first, at most `limit`.
     pub fn skipped(&self, function: Option<&str>, limit: u32) -> Result<Vec<SkippedRecord>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::history::skipped(reader.connection(), function, limit),
+            Source::Sqlite(reader) => {
+                reader.read(|connection| sqlite::history::skipped(connection, function, limit))
+            }
             Source::Postgres(reader) => reader
                 .read(async |session: &Session| postgres::history::skipped(session, function, limit).await),
         }
@@ -373,7 +375,7 @@ impl Reader {
     /// A run by its number or its request id.
     pub fn run(&self, name: &str) -> Result<Option<RunRecord>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::history::find(reader.connection(), name),
+            Source::Sqlite(reader) => reader.read(|connection| sqlite::history::find(connection, name)),
             Source::Postgres(reader) => {
                 reader.read(async |session: &Session| postgres::history::find(session, name).await)
             }
@@ -383,7 +385,7 @@ impl Reader {
     /// The output of a run, in order.
     pub fn output(&self, run: RunId) -> Result<Vec<RecordedLine>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::history::output(reader.connection(), run),
+            Source::Sqlite(reader) => reader.read(|connection| sqlite::history::output(connection, run)),
             Source::Postgres(reader) => {
                 reader.read(async |session: &Session| postgres::history::output(session, run).await)
             }
