@@ -136,7 +136,7 @@ impl Reader {
     /// What the ledger holds of each batch that ever ran, by id.
     pub fn batches(&self) -> Result<Vec<BatchSummary>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => reader.read(|connection| sqlite::ledger_rows::batches(connection)),
+            Source::Sqlite(reader) => reader.read(sqlite::ledger_rows::batches),
             Source::Postgres(reader) => {
                 reader.read(async |session: &Session| postgres::ledger_rows::batches(session).await)
             }
