@@ -161,6 +161,7 @@ impl<'s> Viewer<'s> {
             argument: trigger.argument.to_string(),
             event_type: self.settings.event.event_type.clone(),
             app_id: self.settings.event.app_id.clone(),
+            own_event: None,
         };
         match &function.target {
             TargetSettings::Function(code) => Target::function(code, &self.host).preview(&fire),

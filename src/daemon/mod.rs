@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,7 @@ use wiring::{Runners, Wiring};
 
 use crate::batch::Discarded;
 use crate::clock::Clock;
+use crate::engine::handle::CommandError;
 use crate::engine::{Engine, Foreground, Limits, Reload, Runner};
 use crate::run::{Outcome, Output, Progress};
 use crate::server::socket::Socket;
@@ -85,13 +87,15 @@ fn serve_api(path: &Path, store: &Store, api: Api, stop: &CancellationToken) -> 
     }
 }
 
-/// One manual fire of the first function in `settings`, by the path of a timed one.
+/// One manual fire of the first function in `settings`, by the path of a timed one, with `event` in the place of a timer's if
+/// there is one.
 ///
 /// Fails when a daemon holds the state.
 pub(crate) async fn fire(
     settings: &Settings,
     clock: Clock,
     trigger: usize,
+    event: Option<Arc<Value>>,
     output: Output,
     progress: Progress,
 ) -> anyhow::Result<(RunId, Outcome)> {
@@ -99,10 +103,13 @@ pub(crate) async fn fire(
     let wiring = Wiring::open(settings, clock)?;
     let function = wiring.function(settings.functions.first().context("there is no function to fire")?)?;
     if let Runner::Batch(batch) = &function.runner {
+        if event.is_some() {
+            return Err(CommandError::TakesNoEvent { function: function.name }.into());
+        }
         batch.recover().await?;
     }
-    let (store, clock, event) = (&wiring.store, &wiring.clock, &settings.event);
-    let foreground = Foreground { store, clock, event, output, progress, drain, abort };
+    let (store, clock, own_event, event) = (&wiring.store, &wiring.clock, event, &settings.event);
+    let foreground = Foreground { store, clock, event, own_event, output, progress, drain, abort };
     let fired = foreground.run(&function, trigger).await?;
     wiring.close().await;
     Runners::of(&[function]).close().await;

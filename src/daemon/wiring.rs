@@ -13,7 +13,7 @@ use crate::action::mail::{MailAction, Transport};
 use crate::batch::{Batch, Line};
 use crate::clock::Clock;
 use crate::db::Databases;
-use crate::engine::{Function, Runner};
+use crate::engine::{Function, Runner, or_by_hand};
 use crate::settings::{ActionSettings, BatchSettings, FunctionSettings, Settings, TargetSettings};
 use crate::store::Store;
 use crate::target::{Host, Target};
@@ -79,7 +79,7 @@ impl Wiring {
         };
         Ok(Function {
             name: settings.name.clone(),
-            triggers: Arc::clone(&settings.triggers),
+            triggers: or_by_hand(&settings.triggers),
             overlap: settings.overlap,
             on_interrupted: settings.on_interrupted,
             retry: settings.retry.clone(),

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::action::mail::MailAction;
 use crate::batch::Batch;
 use crate::run::{Fire, Outcome, RunContext};
-use crate::settings::{OnInterrupted, Overlap, RetryPolicy, TriggerSettings};
+use crate::schedule::Schedule;
+use crate::settings::{FireRules, Misfire, OnInterrupted, Overlap, RetryPolicy, TriggerSettings};
 use crate::target::Target;
 
 /// A function with all that a fire of it needs.
@@ -25,6 +27,27 @@ pub struct Function {
     pub retry: Option<Arc<RetryPolicy>>,
     /// How it runs.
     pub runner: Runner,
+}
+
+/// The triggers of a function, or what stands for one where there is none: it can be fired by hand all the same.
+pub fn or_by_hand(triggers: &Arc<[TriggerSettings]>) -> Arc<[TriggerSettings]> {
+    if !triggers.is_empty() {
+        return Arc::clone(triggers);
+    }
+    let rules = FireRules {
+        misfire: Misfire::Skip,
+        start_within: Duration::ZERO,
+        jitter: Duration::ZERO,
+        catch_up: Duration::ZERO,
+    };
+    Arc::new([TriggerSettings {
+        name: "by-hand".into(),
+        schedule: Schedule::never(),
+        expression: "".into(),
+        argument: "".into(),
+        enabled: false,
+        rules: Arc::new(rules),
+    }])
 }
 
 /// How a function runs.
@@ -66,6 +89,11 @@ impl Runner {
             Self::Batch(_) => "batch",
             Self::Inline(_) => "inline",
         }
+    }
+
+    /// Rows of a table.
+    pub(super) const fn is_batch(&self) -> bool {
+        matches!(self, Self::Batch(_))
     }
 
     /// When the first row is due that waits in a batch's retry lane, unix milliseconds.

@@ -211,6 +211,14 @@ pub struct Fire {
     /// One of its triggers; the first if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
+    /// In the place of a timer's event. `null` is an event too.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub event: Option<Value>,
+}
+
+/// What stands there, `null` included.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// A line of the answer of `POST fire`.

@@ -166,6 +166,8 @@ pub struct OutputLine {
 /// A line of output as the state has it.
 #[derive(Clone, Debug)]
 pub struct RecordedLine {
+    /// Grows from line to line of a run.
+    pub seq: i64,
     /// Unix milliseconds.
     pub at: i64,
     /// `stdout`, `stderr` or `system`.
@@ -183,6 +185,8 @@ pub struct HistoryFilter {
     pub trigger: Option<String>,
     /// Only runs in this state.
     pub state: Option<String>,
+    /// Only runs with a higher number.
+    pub after: RunId,
     /// At most this many, the newest.
     pub limit: u32,
 }
@@ -382,12 +386,14 @@ impl Reader {
         }
     }
 
-    /// The output of a run, in order.
-    pub fn output(&self, run: RunId) -> Result<Vec<RecordedLine>, StoreError> {
+    /// The output of a run behind the line numbered `after`, in order; -1: all of it.
+    pub fn output(&self, run: RunId, after: i64) -> Result<Vec<RecordedLine>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => reader.read(|connection| sqlite::history::output(connection, run)),
+            Source::Sqlite(reader) => {
+                reader.read(|connection| sqlite::history::output(connection, run, after))
+            }
             Source::Postgres(reader) => {
-                reader.read(async |session: &Session| postgres::history::output(session, run).await)
+                reader.read(async |session: &Session| postgres::history::output(session, run, after).await)
             }
         }
     }

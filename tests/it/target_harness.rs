@@ -30,6 +30,7 @@ pub(crate) fn fire(argument: &str) -> Fire {
         argument: argument.to_owned(),
         event_type: "timer".to_owned(),
         app_id: Some("wxda99".to_owned()),
+        own_event: None,
     }
 }
 

@@ -17,7 +17,7 @@ use crate::store::Store;
 
 async fn fire(handle: &Handle) -> Fired {
     let mirror = Output::discard();
-    handle.fire(ManualFire { function: "f".to_owned(), trigger: None, mirror }).await.unwrap()
+    handle.fire(ManualFire { function: "f".to_owned(), trigger: None, event: None, mirror }).await.unwrap()
 }
 
 /// It waited for ever: the run that was replaced before it started had nobody left who could end it.
