@@ -11,7 +11,7 @@ mod secret;
 mod sql;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Settings {
     pub history: HistorySettings,
     /// Runs in flight for the whole daemon; 1000 unless configured.
     pub max_runs: usize,
+    /// Runs of one function that may wait for room; 1000 unless configured.
+    pub max_waiting: usize,
     /// How long a drain waits for running work before it kills; 60 s unless configured.
     pub drain_timeout: Duration,
     /// The function folders, sorted by name.
@@ -168,6 +170,8 @@ pub struct FunctionSettings {
     pub triggers: Arc<[TriggerSettings]>,
     /// What happens when a fire finds the function still running.
     pub overlap: Overlap,
+    /// Runs of it at a time; more wait. None: as many as the daemon has.
+    pub max_runs: Option<NonZeroUsize>,
     /// What happens to a run that a crash of the daemon cut off. Batches always resume.
     pub on_interrupted: OnInterrupted,
     /// When a run that failed is tried again; none: it is not. Never of a batch.

@@ -61,7 +61,7 @@ impl Logs {
             bail!("there is no run `{name}`; `gulou history` lists the runs");
         };
         if self.follow {
-            Follow::run(reader, &run).to_the_end(&mut teller)?;
+            Follow::run(reader, &run).until_the_end(&mut teller)?;
             return Ok(exit::OK);
         }
         let lines = reader.output(run.id, -1)?;

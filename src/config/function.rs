@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ const KEYS: Keys = Keys {
     known: &[
         "triggers",
         "overlap",
+        "max_runs",
         "on_interrupted",
         "retry",
         "target",
@@ -85,6 +87,13 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         }
         Some(if word == "rerun" { OnInterrupted::Rerun } else { OnInterrupted::Fail })
     });
+    let max_runs = fields.read("max_runs", |node| {
+        let max_runs = node.integer(1..=1_000_000)?;
+        if overlap != Overlap::Allow {
+            node.warning("this has no effect: `overlap` lets one run at a time", None);
+        }
+        NonZeroUsize::new(usize::try_from(max_runs).ok()?)
+    });
     let retry = fields.read("retry", |node| {
         if is_batch {
             let help = "rows that could not be delivered wait in the batch's own retry lane".to_owned();
@@ -99,6 +108,7 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         dir: absolute(dir, ""),
         triggers: triggers.into(),
         overlap,
+        max_runs,
         on_interrupted: on_interrupted.unwrap_or(OnInterrupted::Fail),
         retry: retry.map(Arc::new),
         target: target?,

@@ -43,10 +43,11 @@ pub(crate) async fn serve(settings: Settings, clock: Clock, source: Source) -> a
     let (drain, abort) = signals::stop()?;
     let hangups = signals::hangups()?;
     let wiring = Arc::new(Wiring::open(&settings, clock.clone())?);
-    let Settings { state, socket, event, history, max_runs, drain_timeout, functions, .. } = settings;
+    let Settings { state, socket, event, history, max_runs, max_waiting, drain_timeout, functions, .. } =
+        settings;
     let functions =
         functions.iter().map(|function| wiring.function(function)).collect::<anyhow::Result<Vec<_>>>()?;
-    let limits = Limits { max_runs, drain_timeout, history };
+    let limits = Limits { max_runs, max_waiting, drain_timeout, history };
     let triggers: usize = functions.iter().map(|function| function.triggers.len()).sum();
     let count = functions.len();
     let runners = Runners::of(&functions);

@@ -81,6 +81,7 @@ impl Wiring {
             name: settings.name.clone(),
             triggers: or_by_hand(&settings.triggers),
             overlap: settings.overlap,
+            max_runs: settings.max_runs,
             on_interrupted: settings.on_interrupted,
             retry: settings.retry.clone(),
             runner,

@@ -156,6 +156,17 @@ impl Engine {
             let group = &wanted[done..wanted.len().min(done + size)];
             let now = self.clock.now().timestamp_millis();
             let requests = self.scheduler.requests(group, done, now, uuid::Uuid::new_v4);
+            if let Some(request) = requests.iter().position(|request| !request.room)
+                && !self.full
+            {
+                self.full = true;
+                let (trigger, running) = (self.scheduler.full_name(group[request].at), self.in_flight.len());
+                tracing::warn!(
+                    trigger,
+                    running,
+                    "fires wait for room: as many runs are in flight as `max_runs` allows"
+                );
+            }
             let answer = self.store.claim(requests.clone());
             under_way.push((requests, group, answer));
             done += group.len();

@@ -160,6 +160,8 @@ pub struct Status {
     pub running_count: usize,
     /// Claimed runs that wait for their function, or for the daemon, to have room.
     pub waiting: usize,
+    /// Some of them because as many run as `max_runs` allows.
+    pub full: bool,
     /// Missed fires to be caught up, and live ones behind them.
     pub backlog: usize,
     /// What fires next.

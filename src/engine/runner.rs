@@ -1,6 +1,7 @@
 //! What the engine knows of a function: its triggers, its rules, and how to run it.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Function {
     pub triggers: Arc<[TriggerSettings]>,
     /// What happens when a fire finds it running.
     pub overlap: Overlap,
+    /// Runs of it at a time; more wait.
+    pub max_runs: Option<NonZeroUsize>,
     /// What happens to a run that the end of the daemon cut off.
     pub on_interrupted: OnInterrupted,
     /// When a run that failed is tried again.

@@ -44,6 +44,9 @@ pub struct Status {
     pub running: Vec<Running>,
     /// Runs that wait for room.
     pub waiting: usize,
+    /// Some of them because as many run as `max_runs` allows.
+    #[serde(default)]
+    pub full: bool,
     /// Missed fires to be caught up, and live ones behind them.
     pub backlog: usize,
     /// What fires next.
@@ -285,6 +288,7 @@ impl Status {
             running_count: status.running_count,
             running: status.running.into_iter().map(Running::from).collect(),
             waiting: status.waiting,
+            full: status.full,
             backlog: status.backlog,
             next: status.next.map(Next::from),
             claim_ms: status.claimed_in.map(|took| took.as_secs_f64() * 1000.0),

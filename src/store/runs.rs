@@ -95,6 +95,8 @@ pub enum SkipReason {
     Overlap,
     /// More were missed than the catch-up window or its limit allow.
     CatchUpLimit,
+    /// As many runs of the function as may wait for room did so already.
+    Full,
     /// They waited to be caught up when their trigger was taken out of the configuration.
     Removed,
 }
@@ -108,6 +110,7 @@ impl SkipReason {
             Self::Paused => "paused",
             Self::Overlap => "overlap",
             Self::CatchUpLimit => "catch-up-limit",
+            Self::Full => "full",
             Self::Removed => "removed",
         }
     }

@@ -48,7 +48,7 @@ impl<'r> Follow<'r> {
     }
 
     /// Until the runs have ended.
-    pub(super) fn to_the_end<W: Write>(mut self, teller: &mut Teller<W>) -> anyhow::Result<()> {
+    pub(super) fn until_the_end<W: Write>(mut self, teller: &mut Teller<W>) -> anyhow::Result<()> {
         while !self.look(teller)? {
             std::thread::sleep(LOOK);
         }

@@ -27,6 +27,7 @@ async fn the_caller_of_a_waiting_run_that_is_replaced_is_told() {
     let store = Store::open(&dir.path().join("state.db")).unwrap();
     let limits = Limits {
         max_runs: 9,
+        max_waiting: 1000,
         drain_timeout: Duration::from_secs(60),
         history: HistorySettings { keep: Duration::from_secs(3600), keep_runs: 100 },
     };
