@@ -4,11 +4,13 @@ mod inspect;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
+mod upsert;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use self::inspect::{Column, Inspector, Table};
+pub use self::upsert::{Upsert, Upserted};
 use crate::settings::{DatabaseSettings, ServerSettings};
 use crate::sql::Dialect;
 

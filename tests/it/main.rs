@@ -24,6 +24,7 @@ mod cron_next;
 mod cron_oracle;
 mod cron_properties;
 mod cron_traps;
+mod db_upsert;
 mod dry_run;
 mod engine_runs;
 mod layers;

@@ -4,6 +4,7 @@ mod connect;
 mod inspect;
 mod session;
 mod times;
+mod upsert;
 
 use std::error::Error as _;
 use std::sync::Arc;
