@@ -4,6 +4,7 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod fetch;
 mod http;
 mod secret;
 
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 use crate::schedule::Schedule;
 
+pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
@@ -240,6 +242,8 @@ pub enum TargetSettings {
     Command(CommandSettings),
     /// An HTTP request.
     Http(Box<HttpSettings>),
+    /// A page that is looked at.
+    Fetch(Box<FetchSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
 }

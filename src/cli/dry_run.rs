@@ -25,7 +25,7 @@ use crate::settings::{
 };
 use crate::spelling::nearest;
 use crate::store::Reader;
-use crate::target::{Host, Target};
+use crate::target::{Host, Target, preview_fetch};
 
 /// Show when each trigger fires next, and what its first fire would do, without changing anything
 ///
@@ -174,6 +174,7 @@ impl<'s> Viewer<'s> {
                     },
                 }
             }
+            TargetSettings::Fetch(page) => preview_fetch(page, &HttpClients::default(), &self.clock, &fire),
             TargetSettings::Batch(batch) => {
                 let timezone = trigger.schedule.timezone();
                 self.batch(batch, &fire, timezone, interval).unwrap_or_else(|error| Preview {

@@ -154,6 +154,7 @@ const fn kind(target: &TargetSettings) -> &'static str {
         TargetSettings::Function(_) => "function",
         TargetSettings::Command(_) => "command",
         TargetSettings::Http(_) => "http",
+        TargetSettings::Fetch(_) => "fetch",
         TargetSettings::Batch(_) => "batch",
     }
 }

@@ -73,7 +73,12 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
     let triggers = triggers(&fields, scope);
     let target = target::read(&fields, dir, scope);
     let is_batch = matches!(target, Some(TargetSettings::Batch(_)));
-    let default = if is_batch { Overlap::Queue(1) } else { Overlap::Allow };
+    let default = match target {
+        Some(TargetSettings::Batch(_)) => Overlap::Queue(1),
+        // A look that is still under way sees what another would see.
+        Some(TargetSettings::Fetch(_)) => Overlap::Skip,
+        _ => Overlap::Allow,
+    };
     let overlap = fields.read("overlap", overlap).unwrap_or(default);
     let on_interrupted = fields.read("on_interrupted", |node| {
         let word = node.word(&["fail", "rerun"])?;

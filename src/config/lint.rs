@@ -20,6 +20,7 @@ pub fn lints(function: &FunctionSettings, trigger: &TriggerSettings, now: DateTi
         TargetSettings::Function(code) => (Some(code.timeout), None),
         TargetSettings::Command(command) => (Some(command.timeout), None),
         TargetSettings::Http(request) => (Some(request.timeout), None),
+        TargetSettings::Fetch(page) => (Some(page.request.timeout), None),
         TargetSettings::Batch(batch) => {
             let pages = match batch.pages {
                 Pages::Count(pages) => Some(pages),

@@ -8,7 +8,7 @@ use super::daemon::absolute;
 use super::decode::{Fields, Keys, Node};
 use super::function::Scope;
 use super::units::positive_duration;
-use super::{batch, http};
+use super::{batch, fetch, http};
 use crate::settings::{CodeSettings, CommandSettings, Runtime, TargetSettings};
 
 /// Per attempt, of functions and commands; the cloud's.
@@ -17,7 +17,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Reads `target` of the function folder `dir`, or finds out what the folder holds.
 pub(super) fn read(function: &Fields<'_>, dir: &Path, scope: &Scope<'_>) -> Option<TargetSettings> {
     const KEYS: Keys =
-        Keys { known: &["function", "command", "http", "batch"], ignored: &[], later: &["fetch", "sql"] };
+        Keys { known: &["function", "command", "http", "fetch", "batch"], ignored: &[], later: &["sql"] };
     let Some(node) = function.get("target") else { return untold(function, dir) };
     let fields = node.object(&KEYS)?;
     let given: Vec<&str> = KEYS.known.iter().copied().filter(|key| fields.get(key).is_some()).collect();
@@ -27,13 +27,19 @@ pub(super) fn read(function: &Fields<'_>, dir: &Path, scope: &Scope<'_>) -> Opti
         ["http"] => fields
             .read("http", |node| http::read(node, dir, &http::EVENT))
             .map(|request| TargetSettings::Http(Box::new(request))),
+        ["fetch"] => fields
+            .read("fetch", |node| fetch::read(node, dir, scope))
+            .map(|page| TargetSettings::Fetch(Box::new(page))),
         ["batch"] => fields
             .read("batch", |node| batch::read(node, dir, scope))
             .map(|batch| TargetSettings::Batch(Box::new(batch))),
         [] => {
             // A target of a later version has been reported as such already.
             if node.entries().is_some_and(|entries| entries.is_empty()) {
-                node.error("the target is empty", "say `function`, `command`, `http` or `batch`".to_owned());
+                node.error(
+                    "the target is empty",
+                    "say `function`, `command`, `http`, `fetch` or `batch`".to_owned(),
+                );
             }
             None
         }
@@ -50,7 +56,8 @@ fn untold(function: &Fields<'_>, dir: &Path) -> Option<TargetSettings> {
         return code(function, None, dir);
     }
     let help =
-        "add an `index.js`, or a `target` with a `function`, a `command`, `http` or a `batch`".to_owned();
+        "add an `index.js`, or a `target` with a `function`, a `command`, `http`, `fetch` or a `batch`"
+            .to_owned();
     if dir.join("index.py").is_file() {
         function.node().error("Python functions are not supported by this version", help);
     } else {

@@ -6,6 +6,7 @@
 
 mod command;
 mod cut;
+mod fetch;
 mod function;
 mod host;
 mod http;
@@ -13,5 +14,6 @@ mod log;
 mod process;
 mod runner;
 
+pub use fetch::{Links, preview as preview_fetch};
 pub use host::{Host, Limits};
 pub use runner::Target;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::command::CommandTarget;
+use super::fetch::{FetchTarget, Links};
 use super::function::FunctionTarget;
 use super::host::Host;
 use super::http::HttpTarget;
 use crate::action::http::HttpClients;
 use crate::run::{Fire, Outcome, Preview, RunContext};
-use crate::settings::{CodeSettings, CommandSettings, HttpSettings};
+use crate::settings::{CodeSettings, CommandSettings, FetchSettings, HttpSettings};
 
 /// What a fire runs. Made once a function, called for each of its fires, from many tasks at once.
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ enum Kind {
     Function(Arc<FunctionTarget>),
     Command(Arc<CommandTarget>),
     Http(Arc<HttpTarget>),
+    Fetch(Arc<FetchTarget>),
 }
 
 impl Target {
@@ -39,6 +41,11 @@ impl Target {
         Ok(Self { kind: Kind::Http(Arc::new(HttpTarget::new(settings, host, clients)?)) })
     }
 
+    /// A page. Connects to nothing yet; the reason, when a template cannot be used.
+    pub fn fetch(settings: &FetchSettings, host: &Host, links: Links) -> Result<Self, String> {
+        Ok(Self { kind: Kind::Fetch(Arc::new(FetchTarget::new(settings, host, links)?)) })
+    }
+
     /// Runs one attempt to its end and writes its log to `context.output`, from `START` to
     /// `Report`. Never fails otherwise than by its outcome. When it returns, no process of the run is
     /// left (a function's idle worker excepted). Ignores `context.drain`. Dropping the future
@@ -54,17 +61,19 @@ impl Target {
                 Kind::Function(function) => function.run(&fire, &context).await,
                 Kind::Command(command) => command.run(&fire, &context).await,
                 Kind::Http(request) => request.run(&fire, &context).await,
+                Kind::Fetch(page) => page.run(&fire, &context).await,
             }
         });
         run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
-    /// `function`, `command` or `http`.
+    /// `function`, `command`, `http` or `fetch`.
     pub const fn kind(&self) -> &'static str {
         match &self.kind {
             Kind::Function(_) => "function",
             Kind::Command(_) => "command",
             Kind::Http(_) => "http",
+            Kind::Fetch(_) => "fetch",
         }
     }
 
@@ -74,6 +83,7 @@ impl Target {
             Kind::Function(function) => function.preview(fire),
             Kind::Command(command) => command.preview(fire),
             Kind::Http(request) => request.preview(fire),
+            Kind::Fetch(page) => page.preview(fire),
         }
     }
 
@@ -81,7 +91,7 @@ impl Target {
     pub async fn shutdown(&self) {
         match &self.kind {
             Kind::Function(function) => function.shutdown().await,
-            Kind::Command(_) | Kind::Http(_) => {}
+            Kind::Command(_) | Kind::Http(_) | Kind::Fetch(_) => {}
         }
     }
 }

@@ -158,7 +158,6 @@ fn hidden_folders_and_packages_are_passed_over_in_silence() {
 #[test]
 fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
     for (target, word) in [
-        (json!({ "fetch": {} }), "`fetch` is not supported by this version"),
         (json!({ "sql": {} }), "`sql` is not supported by this version"),
         (
             json!({ "function": { "runtime": "Python3.9" } }),

@@ -1,5 +1,7 @@
 //! What the databases say to the batches: tables, keys, columns, conditions. Looks, and changes nothing.
 
+mod saving;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -49,11 +51,21 @@ pub(super) async fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagno
         }
     }
     for function in &settings.functions {
-        let TargetSettings::Batch(batch) = &function.target else { continue };
-        let Some(inspector) = inspectors.get(batch.source.database.as_str()) else { continue };
         let file = shown(&function.dir.join("config.json"));
-        let checker = Checker { inspector, file, found: &mut found };
-        checker.batch(batch).await;
+        match &function.target {
+            TargetSettings::Batch(batch) => {
+                if let Some(inspector) = inspectors.get(batch.source.database.as_str()) {
+                    Checker { inspector, file, found: &mut found }.batch(batch).await;
+                }
+            }
+            TargetSettings::Fetch(page) => {
+                let Some(save) = &page.save else { continue };
+                if let Some(inspector) = inspectors.get(save.database.as_str()) {
+                    found.extend(saving::check(inspector, &file, save).await);
+                }
+            }
+            TargetSettings::Function(_) | TargetSettings::Command(_) | TargetSettings::Http(_) => {}
+        }
     }
     found
 }
