@@ -4,6 +4,7 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod fetch;
 mod http;
 mod programs;
 mod retry;
@@ -20,6 +21,7 @@ use serde_json::Value;
 
 use crate::schedule::Schedule;
 
+pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
@@ -254,6 +256,8 @@ pub enum TargetSettings {
     Http(Box<HttpSettings>),
     /// Statements, or a copy of a database.
     Sql(Box<SqlSettings>),
+    /// A page that is looked at.
+    Fetch(Box<FetchSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
 }

@@ -26,7 +26,7 @@ use crate::settings::{
 };
 use crate::spelling::nearest;
 use crate::store::Reader;
-use crate::target::{Host, Target};
+use crate::target::{Host, Target, preview_fetch};
 
 /// Show when each trigger fires next, and what its first fire would do, without changing anything
 ///
@@ -188,6 +188,7 @@ impl<'s> Viewer<'s> {
                     problem: Some(error.to_string()),
                 },
             },
+            TargetSettings::Fetch(page) => preview_fetch(page, &HttpClients::default(), &self.clock, &fire),
             TargetSettings::Batch(batch) => {
                 let timezone = trigger.schedule.timezone();
                 self.batch(batch, &fire, timezone, interval).unwrap_or_else(|error| Preview {

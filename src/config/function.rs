@@ -76,9 +76,13 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
     let triggers = triggers(&fields, scope);
     let target = target::read(&fields, dir, scope);
     let is_batch = matches!(target, Some(TargetSettings::Batch(_)));
-    // Statements that wait for each other's locks help nobody.
-    let waits = is_batch || matches!(target, Some(TargetSettings::Sql(_)));
-    let default = if waits { Overlap::Queue(1) } else { Overlap::Allow };
+    let default = match target {
+        // Statements that wait for each other's locks help nobody.
+        Some(TargetSettings::Batch(_) | TargetSettings::Sql(_)) => Overlap::Queue(1),
+        // A look that is still under way sees what another would see.
+        Some(TargetSettings::Fetch(_)) => Overlap::Skip,
+        _ => Overlap::Allow,
+    };
     let overlap = fields.read("overlap", overlap).unwrap_or(default);
     let on_interrupted = fields.read("on_interrupted", |node| {
         let word = node.word(&["fail", "rerun"])?;

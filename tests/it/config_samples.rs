@@ -47,6 +47,7 @@ fn the_daemon_config_has_its_parts() {
         "childrens-day",
         "clean-up",
         "mass-mail",
+        "new-entries",
         "reminders",
         "tomylove",
         "weekly-report",
