@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::schedule::Schedule;
 
-pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings};
+pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings, Variables};
 pub use secret::Secret;
 
 /// The whole daemon.

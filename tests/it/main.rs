@@ -51,5 +51,6 @@ mod target_contract;
 mod target_function;
 mod target_harness;
 mod target_memory;
+mod target_npm;
 mod target_python;
 mod target_supervision;

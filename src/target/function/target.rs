@@ -31,7 +31,7 @@ impl FunctionTarget {
         let limit = self.settings.max_output.unwrap_or(self.host.limits.output);
         let log = Arc::new(RunLog::start(&context.output, &fire.request_id, limit, &self.host.clock));
         let call = request(fire, &self.settings);
-        let called = self.pool.call(&fire.function, call, &log, &context.abort).await;
+        let called = self.pool.call(fire, call, &log, &context.abort).await;
         let (outcome, detail) = match called.end {
             End::Returned { result, unrecorded } => (returned(result, unrecorded, &log), Vec::new()),
             End::Threw(threw) => (Outcome::failed(threw.message), threw.detail),
