@@ -48,6 +48,7 @@ mod store;
 mod support;
 mod target_command;
 mod target_contract;
+mod target_crashes;
 mod target_function;
 mod target_harness;
 mod target_memory;
