@@ -25,7 +25,7 @@ pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
-pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings};
+pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings, Variables};
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
