@@ -7,7 +7,9 @@ mod dry_run;
 pub mod exit;
 mod explain;
 mod fire;
+mod folders;
 mod history;
+mod import;
 mod list;
 mod logging;
 mod logs;
@@ -54,6 +56,7 @@ enum Verb {
     History(history::History),
     Logs(logs::Logs),
     Batch(batch::Batch),
+    Import(import::Import),
 }
 
 /// Where the daemon config is; shared by all verbs that read it.
@@ -102,6 +105,7 @@ pub fn main() -> ExitCode {
         Verb::History(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
         Verb::Batch(verb) => verb.run(),
+        Verb::Import(verb) => verb.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -33,6 +33,18 @@ pub fn state_place(path: &Path) -> Result<StatePlace, Invalid> {
     }
 }
 
+/// The folder of the function folders that the daemon config at `path` names; errors in other keys do not matter.
+pub fn triggers_place(path: &Path) -> Result<PathBuf, Invalid> {
+    let findings = Findings::default();
+    let daemon = read_daemon(path, &findings);
+    let (mut errors, _) = findings.into_sorted();
+    errors.retain(|error| matches!(error.path.as_str(), "" | "triggers"));
+    match daemon {
+        Some(daemon) if errors.is_empty() => Ok(daemon.triggers),
+        _ => Err(Invalid { errors, warnings: Vec::new() }),
+    }
+}
+
 /// Reads `state`: a URL, or an object with what belongs to one; relative paths start at `folder`.
 pub(super) fn read(node: &Node<'_>, folder: &Path) -> Option<StateSettings> {
     const KEYS: [&str; 4] = ["url", "password", "tls", "tls_ca"];

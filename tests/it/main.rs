@@ -25,6 +25,7 @@ mod cron_properties;
 mod cron_traps;
 mod dry_run;
 mod engine_runs;
+mod import;
 mod layers;
 mod mail_batch;
 mod mail_maildir;

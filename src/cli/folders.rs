@@ -1,0 +1,62 @@
+//! New function folders: where they go, and how they get there, whole or not at all.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::{ConfigArg, valid};
+use crate::config;
+
+/// Where new function folders go.
+#[derive(Args, Debug)]
+pub(super) struct PlaceArg {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The folder that new function folders go to [default: what the daemon config says]
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+}
+
+impl PlaceArg {
+    /// On errors of the daemon config prints them, and answers the exit code instead.
+    pub(super) fn folder(&self) -> Result<PathBuf, u8> {
+        if let Some(to) = &self.to {
+            return Ok(to.clone());
+        }
+        let folder = valid(config::triggers_place(&self.config.config))?;
+        // As short as it can be said.
+        let here = std::env::current_dir().unwrap_or_default();
+        Ok(folder.strip_prefix(here).map_or_else(|_| folder.clone(), Path::to_owned))
+    }
+}
+
+/// Makes the folder `name` in `root`, as `fill` fills it; under a hidden name, which a daemon passes over, until it is
+/// whole. What exists is left alone: an error.
+pub(super) fn create(root: &Path, name: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    fs::create_dir_all(root)?;
+    let draft = Draft(root.join(format!(".{name}-{}", std::process::id())));
+    draft.remove();
+    fs::create_dir(&draft.0)?;
+    fill(&draft.0)?;
+    renameat_with(CWD, &draft.0, CWD, root.join(name), RenameFlags::NOREPLACE)?;
+    Ok(())
+}
+
+/// A folder that goes away again, unless it was given another name.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn remove(&self) {
+        // Usually there is nothing to remove.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.remove();
+    }
+}
