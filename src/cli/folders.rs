@@ -8,7 +8,7 @@ use clap::Args;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{ConfigArg, valid};
-use crate::config;
+use crate::config::{self, TriggersPlace};
 
 /// Where new function folders go.
 #[derive(Args, Debug)]
@@ -20,16 +20,37 @@ pub(super) struct PlaceArg {
     to: Option<PathBuf>,
 }
 
+/// Where they go, and what they may name.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) folder: PathBuf,
+    /// Names in the daemon config, if it was read.
+    pub(super) databases: Vec<String>,
+    pub(super) mail: Vec<String>,
+}
+
 impl PlaceArg {
-    /// On errors of the daemon config prints them, and answers the exit code instead.
+    /// The folder, for which the daemon config need not be there. On errors of the daemon config prints them, and answers
+    /// the exit code instead.
     pub(super) fn folder(&self) -> Result<PathBuf, u8> {
-        if let Some(to) = &self.to {
-            return Ok(to.clone());
+        match &self.to {
+            Some(to) => Ok(to.clone()),
+            None => self.place().map(|place| place.folder),
         }
-        let folder = valid(config::triggers_place(&self.config.config))?;
+    }
+
+    /// The same with what the daemon config has.
+    pub(super) fn place(&self) -> Result<Place, u8> {
+        let TriggersPlace { triggers, databases, mail } = valid(config::triggers_place(&self.config.config))?;
         // As short as it can be said.
         let here = std::env::current_dir().unwrap_or_default();
-        Ok(folder.strip_prefix(here).map_or_else(|_| folder.clone(), Path::to_owned))
+        let short = || triggers.strip_prefix(here).map_or_else(|_| triggers.clone(), Path::to_owned);
+        Ok(Place { folder: self.to.clone().unwrap_or_else(short), databases, mail })
+    }
+
+    /// The daemon config.
+    pub(super) fn config(&self) -> &Path {
+        &self.config.config
     }
 }
 

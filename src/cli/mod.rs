@@ -10,6 +10,7 @@ mod fire;
 mod folders;
 mod history;
 mod import;
+mod init;
 mod list;
 mod logging;
 mod logs;
@@ -56,6 +57,7 @@ enum Verb {
     History(history::History),
     Logs(logs::Logs),
     Batch(batch::Batch),
+    Init(init::Init),
     Import(import::Import),
 }
 
@@ -105,6 +107,7 @@ pub fn main() -> ExitCode {
         Verb::History(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
         Verb::Batch(verb) => verb.run(),
+        Verb::Init(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
     };
     match result {

@@ -43,5 +43,5 @@ pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;
 pub use lint::lints;
 pub use load::{Invalid, Loaded, load};
-pub use state::{StatePlace, state_place, triggers_place};
+pub use state::{StatePlace, TriggersPlace, state_place, triggers_place};
 pub use units::name_problem;

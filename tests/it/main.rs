@@ -26,6 +26,7 @@ mod cron_traps;
 mod dry_run;
 mod engine_runs;
 mod import;
+mod init;
 mod layers;
 mod mail_batch;
 mod mail_maildir;
