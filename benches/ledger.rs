@@ -4,7 +4,8 @@
 //!
 //! `cargo bench --bench ledger` prints rows a second of each round and the medians.
 //! `GULOU_BENCH_ROWS` (200000), `GULOU_BENCH_ROUNDS` (5), `GULOU_BENCH_WINDOW` (256), `GULOU_BENCH_CONCURRENCY` (16)
-//! and `TMPDIR` change it.
+//! and `TMPDIR` change it. `GULOU_BENCH_STATE=sqlite` (or `postgres`) runs that one alone, once; every ten seconds a line says
+//! how far it is, so that one sees whether ten million rows go as fast as ten thousand, and in how much memory.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking")]
 #![allow(clippy::cast_possible_wrap, clippy::cast_precision_loss, reason = "rows are few beside 2^52")]
 
@@ -29,6 +30,9 @@ mod servers;
 fn main() {
     let rows: u32 = from_env("GULOU_BENCH_ROWS", 200_000);
     let rounds: u32 = from_env("GULOU_BENCH_ROUNDS", 5);
+    if let Ok(state) = std::env::var("GULOU_BENCH_STATE") {
+        return alone(&state, rows);
+    }
     println!("{rows} rows a round; rows a second");
     println!(
         "{:>6}  {:>10}  {:>10}  {:>6}  {:>10}  {:>6}",
@@ -52,6 +56,28 @@ fn main() {
         }
     }
     show("median", figures.map(median));
+}
+
+/// One run on one kind of state.
+fn alone(state: &str, rows: u32) {
+    let dir = tempfile::tempdir().unwrap();
+    let server = (state != "sqlite").then(servers::postgres);
+    let store = match &server {
+        None => Store::open(&dir.path().join("state.db")).unwrap(),
+        Some(server) => {
+            Store::open_postgres(&Server::new(server.database().parse().unwrap(), "gulou")).unwrap()
+        }
+    };
+    println!("{rows} rows, state on {state}");
+    let rate = through_the_ledger(rows, store);
+    println!("{rate:.0} rows a second; peak memory {} MB", peak_memory());
+}
+
+/// Of this process so far.
+fn peak_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
 }
 
 fn from_env(name: &str, default: u32) -> u32 {
@@ -157,7 +183,7 @@ fn through_the_ledger(rows: u32, store: Store) -> f64 {
         app_id: None,
     };
     let context = RunContext {
-        output: Output::discard(),
+        output: Output::new(|_, line| println!("        {line}; peak memory {} MB", peak_memory())),
         progress: Progress::default(),
         drain: CancellationToken::new(),
         abort: CancellationToken::new(),
@@ -201,6 +227,7 @@ fn settings() -> BatchSettings {
         rate: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
+        patience: std::time::Duration::ZERO,
         pause_on_errors: None,
     }
 }

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Formatting, lints, docs, all tests, and a little fuzzing.
 #
-#   ./scripts/test.sh           installs what the tests need (smtp-sink, Node.js, g++, PostgreSQL, MariaDB),
+#   ./scripts/test.sh           installs what the tests need (smtp-sink, Node.js, Python, g++, PostgreSQL, MariaDB),
 #                               runs everything
 #   ./scripts/test.sh --quick   installs nothing, and leaves out the fuzzing, the tests that start smtp-sink,
-#                               database servers and whole daemons, and those that need Node.js where there is none
+#                               database servers and whole daemons, and those that need Node.js or Python where there is none
 #
 # Nothing is left out in silence: the last lines name what did not run.
 set -euo pipefail
@@ -37,6 +37,7 @@ export PATH="$PATH:/usr/sbin:/usr/local/sbin"
 install_what_is_missing() {
   local packages=()
   command -v node >/dev/null || packages+=(nodejs)
+  command -v python3 >/dev/null || packages+=(python3)
   command -v smtp-sink >/dev/null || packages+=(postfix)
   command -v g++ >/dev/null || packages+=(g++)
   # The tests start servers of their own, on free ports. Debian starts its services at the installation; they do
@@ -71,6 +72,10 @@ else
     # Tests with Node.js in their name, and modules whose tests run the function samples.
     skipped+=(nodejs target_function:: target_supervision:: dry_run::)
     left_out+=('tests that need Node.js (--quick, and it is not installed)')
+  fi
+  if ! command -v python3 >/dev/null; then
+    skipped+=(python)
+    left_out+=('tests that need Python (--quick, and it is not installed)')
   fi
 fi
 need_component fmt rustfmt

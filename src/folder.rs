@@ -16,6 +16,9 @@ use crate::settings::FunctionSettings;
 /// The folder of packages, in which only what an install writes at its top is looked at: it may have a hundred thousand files.
 pub const MODULES: &str = "node_modules";
 
+/// Where Python keeps what it has compiled: it says nothing that the code beside it does not say.
+const COMPILED: &str = "__pycache__";
+
 /// What npm, pnpm and both Yarns write into `node_modules` with each install.
 const INSTALLED: [&str; 4] = [".package-lock.json", ".modules.yaml", ".yarn-integrity", ".yarn-state.yml"];
 
@@ -96,7 +99,7 @@ pub struct Survey {
 
 /// Whether a folder of this name may be a function.
 pub fn may_be_function(name: &OsStr) -> bool {
-    !is_hidden(name) && name != MODULES
+    !is_hidden(name) && name != MODULES && name != COMPILED
 }
 
 /// Whether the content of a file of this name counts.
@@ -106,7 +109,7 @@ pub fn counts(name: &OsStr) -> bool {
 
 /// Whether a file of this name is none of the function's.
 pub fn is_litter(name: &OsStr) -> bool {
-    LITTER.iter().any(|end| name.as_bytes().ends_with(end.as_bytes()))
+    name == COMPILED || LITTER.iter().any(|end| name.as_bytes().ends_with(end.as_bytes()))
 }
 
 /// Whether a file of this name in [`MODULES`] tells of an install.
@@ -246,6 +249,7 @@ mod tests {
         assert!(!shows(|dir| fs::write(dir.join("index.js~"), "22").unwrap()));
         assert!(!shows(|dir| fs::write(dir.join("node_modules/x/index.js"), "22").unwrap()));
         assert!(!shows(|dir| fs::create_dir(dir.join("node_modules/y")).unwrap()));
+        assert!(!shows(|dir| fs::create_dir(dir.join("lib/__pycache__")).unwrap()));
     }
 
     /// Kubernetes shows a `ConfigMap` so, and changes it by replacing the hidden link.

@@ -21,6 +21,7 @@ pub mod spelling;
 pub mod sql;
 pub mod store;
 pub mod target;
+mod tls;
 
 /// Servers for the unit tests of what speaks to databases.
 #[cfg(test)]

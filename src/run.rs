@@ -60,7 +60,7 @@ impl fmt::Display for Reason {
 /// One fire of a trigger, as its target sees it.
 #[derive(Clone, Debug)]
 pub struct Fire {
-    /// Unique for each attempt; a UUID in its usual spelling.
+    /// Unique for each run, the same for all its attempts as in the cloud; a UUID in its usual spelling.
     pub request_id: String,
     /// The function (folder) name.
     pub function: String,

@@ -4,6 +4,9 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod http;
+mod programs;
+mod retry;
 mod secret;
 mod sql;
 
@@ -17,6 +20,11 @@ use serde_json::Value;
 
 use crate::schedule::Schedule;
 
+pub use http::{
+    HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
+};
+pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings};
+pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
 
@@ -162,6 +170,8 @@ pub struct FunctionSettings {
     pub overlap: Overlap,
     /// What happens to a run that a crash of the daemon cut off. Batches always resume.
     pub on_interrupted: OnInterrupted,
+    /// When a run that failed is tried again; none: it is not. Never of a batch.
+    pub retry: Option<Arc<RetryPolicy>>,
     /// What a fire runs.
     pub target: TargetSettings,
 }
@@ -236,47 +246,12 @@ pub enum TargetSettings {
     Function(CodeSettings),
     /// A program.
     Command(CommandSettings),
+    /// An HTTP request.
+    Http(Box<HttpSettings>),
     /// Statements, or a copy of a database.
     Sql(Box<SqlSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
-}
-
-/// A cloud function.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CodeSettings {
-    /// The language.
-    pub runtime: Runtime,
-    /// The folder with the code.
-    pub dir: PathBuf,
-    /// `file.function`, as in `index.main`.
-    pub handler: String,
-    /// Per attempt; 20 s unless configured.
-    pub timeout: Duration,
-    /// Memory in MiB that `context` reports; 256 unless configured.
-    pub memory_mb: u32,
-    /// Variables beside the daemon's own environment; `TZ=UTC` unless set here.
-    pub env: BTreeMap<String, String>,
-}
-
-/// A function's language.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Runtime {
-    /// Node.js, found as `node` on the PATH.
-    NodeJs,
-}
-
-/// A program to run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CommandSettings {
-    /// Program and arguments; never a shell unless it is named here. At least one.
-    pub argv: Vec<String>,
-    /// Where it runs: the function's folder unless configured.
-    pub cwd: PathBuf,
-    /// Variables beside the daemon's own environment.
-    pub env: BTreeMap<String, String>,
-    /// Per attempt; 20 s unless configured.
-    pub timeout: Duration,
 }
 
 /// A batch: `source → page → reserve → deliver → record → mark`.
@@ -302,6 +277,8 @@ pub struct BatchSettings {
     pub on_uncertain: OnUncertain,
     /// The run stops after this long, at a checkpoint.
     pub time_limit: Option<Duration>,
+    /// How long a run waits while nobody is there to take deliveries; 5 min unless configured.
+    pub patience: Duration,
     /// When so many rows fail, or none could go out, the run stops and the function is paused; none: it is never paused.
     pub pause_on_errors: Option<ErrorLimit>,
 }

@@ -42,6 +42,7 @@ pub(crate) fn functions(triggers: usize, expressions: &[&str], inline: &Inline) 
             triggers: (first..triggers.min(first + TRIGGERS)).map(trigger).collect(),
             overlap: Overlap::Allow,
             on_interrupted: OnInterrupted::Fail,
+            retry: None,
             runner: Runner::Inline(inline.clone()),
         })
         .collect()

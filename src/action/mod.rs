@@ -1,7 +1,9 @@
 //! One delivery: a rendered input goes out, an outcome comes back. Knows nothing of batches.
 
+pub mod http;
 pub mod mail;
 mod template;
+pub mod wecom;
 
 use chrono::{DateTime, Utc};
 
@@ -25,6 +27,12 @@ pub enum Outcome {
         /// One line.
         reason: String,
     },
+    /// Not delivered, and no other would be for now: nobody is there to take it (no connection, a greeting that
+    /// says "later"). The row is not to blame.
+    Unreachable {
+        /// One line.
+        reason: String,
+    },
     /// Nobody can know: the connection went after the mail was whole and before the answer.
     Uncertain {
         /// One line.
@@ -45,6 +53,7 @@ impl Outcome {
             Self::Sent { detail: text }
             | Self::Failed { reason: text }
             | Self::Retry { reason: text }
+            | Self::Unreachable { reason: text }
             | Self::Uncertain { reason: text }
             | Self::Halt { reason: text } => text,
         }

@@ -89,8 +89,11 @@ impl Rules {
                 OnUncertain::Hold => (Verdict::Held { reason }, Heading::Held),
                 OnUncertain::Resend => self.again(ticket, true, reason, now),
             },
-            // The row is not to blame: it is due at once, and no try is counted.
+            // The row is not to blame: no try is counted.
             Outcome::Halt { reason } => (put_back(ticket, reason, now), lane_heading(ticket.doubtful)),
+            Outcome::Unreachable { reason } => {
+                (put_back(ticket, reason, now + WAITS[0]), lane_heading(ticket.doubtful))
+            }
         }
     }
 
@@ -120,10 +123,10 @@ impl Rules {
     }
 }
 
-/// Back into the retry lane, due at once, as if it had not been taken.
-pub(super) fn put_back(ticket: &Ticket, reason: String, now: DateTime<Utc>) -> Verdict {
+/// Back into the retry lane, due at `at`, as if it had not been taken.
+pub(super) fn put_back(ticket: &Ticket, reason: String, at: DateTime<Utc>) -> Verdict {
     Verdict::Waiting {
-        at: now.timestamp_millis(),
+        at: at.timestamp_millis(),
         attempts: ticket.attempts,
         doubtful: ticket.doubtful,
         reason,

@@ -127,7 +127,10 @@ impl Batch {
 fn configured(settings: &Settings) -> impl Iterator<Item = (&FunctionSettings, &BatchSettings)> {
     settings.functions.iter().filter_map(|function| match &function.target {
         TargetSettings::Batch(batch) => Some((function, &**batch)),
-        TargetSettings::Function(_) | TargetSettings::Command(_) | TargetSettings::Sql(_) => None,
+        TargetSettings::Function(_)
+        | TargetSettings::Command(_)
+        | TargetSettings::Http(_)
+        | TargetSettings::Sql(_) => None,
     })
 }
 

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{ConfigArg, exit};
+use crate::action::http::HttpClients;
 use crate::action::mail::{MailAction, Transport};
 use crate::batch::{self, Occasion};
 use crate::clock::Clock;
@@ -164,6 +165,16 @@ impl<'s> Viewer<'s> {
         match &function.target {
             TargetSettings::Function(code) => Target::function(code, &self.host).preview(&fire),
             TargetSettings::Command(command) => Target::command(command, &self.host).preview(&fire),
+            TargetSettings::Http(request) => {
+                match Target::http(request, &self.host, &HttpClients::default()) {
+                    Ok(target) => target.preview(&fire),
+                    Err(problem) => Preview {
+                        lines: Vec::new(),
+                        data: json!({ "target": "http" }),
+                        problem: Some(problem),
+                    },
+                }
+            }
             TargetSettings::Sql(sql) => match Databases::new(&self.settings.databases).connect(&sql.database)
             {
                 Ok(database) => {

@@ -153,6 +153,7 @@ const fn kind(target: &TargetSettings) -> &'static str {
     match target {
         TargetSettings::Function(_) => "function",
         TargetSettings::Command(_) => "command",
+        TargetSettings::Http(_) => "http",
         TargetSettings::Sql(_) => "sql",
         TargetSettings::Batch(_) => "batch",
     }

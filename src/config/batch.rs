@@ -2,13 +2,14 @@
 
 use std::num::NonZeroU32;
 use std::path::Path;
+use std::time::Duration;
 
 use super::database::dialect;
 use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::mail;
 use super::mark::{self, check_parameters};
-use super::units::{positive_duration, rate};
+use super::units::{duration, positive_duration, rate};
 use crate::settings::{
     ActionSettings, BatchSettings, ErrorLimit, OnUncertain, Pages, Relation, SourceSettings,
 };
@@ -27,6 +28,7 @@ const KEYS: Keys = Keys {
         "rate",
         "on_uncertain",
         "time_limit",
+        "patience",
         "pause_on_errors",
     ],
     ignored: &[],
@@ -62,6 +64,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
     let rate = fields.read("rate", rate);
     let on_uncertain = fields.read("on_uncertain", |node| node.word(&["hold", "resend"]));
     let time_limit = fields.read("time_limit", positive_duration);
+    let patience = fields.read("patience", duration).unwrap_or(PATIENCE);
     let pause_on_errors = fields.get("pause_on_errors").map_or(Some(ERROR_LIMIT), pause_on_errors);
     Some(BatchSettings {
         id: id?,
@@ -74,9 +77,12 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
         rate,
         on_uncertain: if on_uncertain == Some("resend") { OnUncertain::Resend } else { OnUncertain::Hold },
         time_limit,
+        patience,
         pause_on_errors,
     })
 }
+
+const PATIENCE: Duration = Duration::from_secs(300);
 
 const ERROR_LIMIT: ErrorLimit = ErrorLimit { percent: 50, of_last: 200 };
 

@@ -228,6 +228,12 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Any value, as `serde_json` has it.
+    pub fn json(&self) -> Option<serde_json::Value> {
+        let range = self.value.range();
+        serde_json::from_str(&self.document.text[range.start..range.end]).ok()
+    }
+
     /// The elements of a list.
     pub fn list(&self) -> Option<Vec<Self>> {
         let Value::Array(array) = self.value else { return self.wrong_type("a list (`[…]`)") };

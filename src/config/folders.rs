@@ -253,7 +253,10 @@ fn name_of(dir: &Path) -> String {
 fn batch_id(function: &FunctionSettings) -> Option<&str> {
     match &function.target {
         TargetSettings::Batch(batch) => Some(&batch.id),
-        TargetSettings::Function(_) | TargetSettings::Command(_) | TargetSettings::Sql(_) => None,
+        TargetSettings::Function(_)
+        | TargetSettings::Command(_)
+        | TargetSettings::Http(_)
+        | TargetSettings::Sql(_) => None,
     }
 }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::daemon::{DaemonConfig, absolute};
 use super::decode::{Fields, Keys, Node};
 use super::lint::lints;
-use super::{target, trigger};
+use super::{retry, target, trigger};
 use crate::settings::{FireRules, FunctionSettings, OnInterrupted, Overlap, TargetSettings, TriggerSettings};
 
 /// What a function folder is read with.
@@ -44,6 +44,7 @@ const KEYS: Keys = Keys {
         "triggers",
         "overlap",
         "on_interrupted",
+        "retry",
         "target",
         "handler",
         "runtime",
@@ -64,7 +65,7 @@ const KEYS: Keys = Keys {
         "layers",
         "description",
     ],
-    later: &["retry", "alerts", "node", "history"],
+    later: &["alerts", "node", "history"],
 };
 
 /// Reads the file whose root is `node`, in the folder `dir` called `name`.
@@ -84,6 +85,14 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         }
         Some(if word == "rerun" { OnInterrupted::Rerun } else { OnInterrupted::Fail })
     });
+    let retry = fields.read("retry", |node| {
+        if is_batch {
+            let help = "rows that could not be delivered wait in the batch's own retry lane".to_owned();
+            node.error("a batch's runs are not tried again", help);
+            return None;
+        }
+        retry::read(node)
+    });
     let (nodes, triggers): (Vec<_>, Vec<_>) = triggers.into_iter().unzip();
     let function = FunctionSettings {
         name: name.to_owned(),
@@ -91,6 +100,7 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         triggers: triggers.into(),
         overlap,
         on_interrupted: on_interrupted.unwrap_or(OnInterrupted::Fail),
+        retry: retry.map(Arc::new),
         target: target?,
     };
     warn(&function, &nodes, scope);

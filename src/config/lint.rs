@@ -19,6 +19,7 @@ pub fn lints(function: &FunctionSettings, trigger: &TriggerSettings, now: DateTi
         }
         TargetSettings::Function(code) => (Some(code.timeout), None),
         TargetSettings::Command(command) => (Some(command.timeout), None),
+        TargetSettings::Http(request) => (Some(request.timeout), None),
         TargetSettings::Sql(sql) => (Some(sql.timeout), None),
         TargetSettings::Batch(batch) => {
             let pages = match batch.pages {

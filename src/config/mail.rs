@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use super::batch::reference;
-use super::daemon::absolute;
-use super::decode::{Fields, Keys, Node};
+use super::decode::{Keys, Node};
 use super::function::Scope;
-use super::json::Document;
+use super::template::{part, template};
 use super::units::mailbox;
-use crate::settings::{ActionSettings, MailSettings, TemplateSource};
+use crate::settings::{ActionSettings, MailSettings};
 
 const KEYS: Keys = Keys {
     known: &[
@@ -67,55 +66,4 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Act
     } else {
         ActionSettings::Mail(mail)
     })
-}
-
-/// A template that stands in the JSON itself.
-fn template(node: &Node<'_>) -> Option<String> {
-    let text = node.text()?;
-    if let Some((_, message)) = syntax_error(text) {
-        node.error(format!("the template cannot be read: {message}"), None);
-        return None;
-    }
-    Some(text.to_owned())
-}
-
-/// A part of the mail, written here or in a file of its own.
-fn part(fields: &Fields<'_>, inline: &str, file: &str, dir: &Path) -> Option<TemplateSource> {
-    if let (Some(_), Some(node)) = (fields.get(inline), fields.get(file)) {
-        node.error(format!("`{inline}` and `{file}` exclude each other"), "keep one of them".to_owned());
-        return None;
-    }
-    if let Some(node) = fields.get(inline) {
-        return Some(TemplateSource { origin: node.path().to_owned(), text: template(node)? });
-    }
-    fields.read(file, |node| from_file(node, dir))
-}
-
-fn from_file(node: &Node<'_>, dir: &Path) -> Option<TemplateSource> {
-    let name = node.text()?;
-    let document = match Document::read(&dir.join(name)) {
-        Ok(document) => document,
-        Err(error) => {
-            let reason = match error.kind() {
-                std::io::ErrorKind::NotFound => format!("there is no file `{name}`"),
-                std::io::ErrorKind::InvalidData => format!("`{name}` is {error}"),
-                _ => format!("could not read `{name}`: {error}"),
-            };
-            node.error(reason, "paths start at the function's folder".to_owned());
-            return None;
-        }
-    };
-    let text = document.text.trim_start_matches('\u{feff}');
-    if let Some((line, message)) = syntax_error(text) {
-        node.error_elsewhere(&document, line, format!("the template cannot be read: {message}"));
-        return None;
-    }
-    Some(TemplateSource { origin: absolute(dir, name).display().to_string(), text: text.to_owned() })
-}
-
-/// Line and reason, when `text` is not a template.
-fn syntax_error(text: &str) -> Option<(usize, String)> {
-    let error = minijinja::Environment::new().template_from_str(text).err()?;
-    let reason = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
-    Some((error.line().unwrap_or(1), reason))
 }

@@ -6,7 +6,8 @@
 //!
 //! - `daemon`: the daemon config and its mail transports; `database`: its databases
 //! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
-//! - `batch`, `mail`, `mark`: the parts of a batch
+//! - `code`, `command`: functions and commands; `variables`: their `env`
+//! - `batch`, `mail`, `mark`: the parts of a batch; `http`: a request; `template`: texts that are filled in
 //! - `lint`: what schedules may not mean
 //! - `secret`: passwords and where they are kept; `hide`: keeps them out of what is found
 //! - `units`: durations, rates, names and addresses
@@ -17,6 +18,8 @@
 //! Files are read, nothing is opened, started or changed. Only `daemon` and `cli` may use this module.
 
 mod batch;
+mod code;
+mod command;
 mod daemon;
 mod database;
 mod decode;
@@ -25,6 +28,7 @@ mod findings;
 mod folders;
 mod function;
 mod hide;
+mod http;
 mod json;
 mod lint;
 mod load;
@@ -32,12 +36,15 @@ mod locate;
 mod mail;
 mod mark;
 mod period;
+mod retry;
 mod secret;
 mod sql;
 mod state;
 mod target;
+mod template;
 mod trigger;
 mod units;
+mod variables;
 
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;

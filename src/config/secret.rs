@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::daemon::absolute;
-use super::decode::{Keys, Node};
+use super::decode::{Fields, Keys, Node};
 use crate::settings::Secret;
 
 /// No password is longer; a file that is, is another file.
@@ -22,7 +22,14 @@ pub(super) fn secret(node: &Node<'_>, folder: &Path) -> Option<Secret> {
     read(node, folder, |name| std::env::var_os(name))
 }
 
-/// The same in an environment that a test can make.
+/// The same, with what stands before it: `{ "env": "NAME", "prefix": "Bearer " }`.
+pub(super) fn prefixed(node: &Node<'_>, folder: &Path) -> Option<(String, Secret)> {
+    let fields = node.object(&Keys::only(&["env", "file", "prefix"]))?;
+    let prefix = fields.read("prefix", Node::string).unwrap_or_default();
+    Some((prefix.to_owned(), of_fields(&fields, folder, |name| std::env::var_os(name))?))
+}
+
+/// The same as [`secret`] in an environment that a test can make.
 fn read(node: &Node<'_>, folder: &Path, environment: impl Fn(&str) -> Option<OsString>) -> Option<Secret> {
     if node.is_string() {
         let text = node.text()?.to_owned();
@@ -35,7 +42,15 @@ fn read(node: &Node<'_>, folder: &Path, environment: impl Fn(&str) -> Option<OsS
     if node.kind() != "an object" {
         return node.wrong_type(FORMS);
     }
-    let fields = node.object(&Keys::only(&["env", "file"]))?;
+    of_fields(&node.object(&Keys::only(&["env", "file"]))?, folder, environment)
+}
+
+fn of_fields(
+    fields: &Fields<'_>,
+    folder: &Path,
+    environment: impl Fn(&str) -> Option<OsString>,
+) -> Option<Secret> {
+    let node = fields.node();
     match (fields.get("env"), fields.get("file")) {
         (Some(name), None) => from_environment(name, environment),
         (None, Some(path)) => from_file(path, folder),

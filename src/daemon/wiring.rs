@@ -8,6 +8,7 @@ use chrono_tz::Asia::Shanghai;
 use chrono_tz::Tz;
 use tokio_util::task::TaskTracker;
 
+use crate::action::http::HttpClients;
 use crate::action::mail::{MailAction, Transport};
 use crate::batch::{Batch, Line};
 use crate::clock::Clock;
@@ -23,6 +24,7 @@ pub(super) struct Wiring {
     pub(super) clock: Clock,
     pub(super) store: Store,
     host: Host,
+    clients: HttpClients,
     databases: Databases,
     transports: BTreeMap<String, Arc<Transport>>,
     /// By the id of the batch; an old version may still run when a new one begins, even in another folder.
@@ -38,7 +40,15 @@ impl Wiring {
         let open =
             |(name, transport): (&String, _)| (name.clone(), Transport::open(transport, clock.clone()));
         let transports = settings.mail.iter().map(open).collect();
-        Ok(Self { clock, store, host, databases, transports, lines: Mutex::default() })
+        Ok(Self {
+            clock,
+            store,
+            host,
+            clients: HttpClients::default(),
+            databases,
+            transports,
+            lines: Mutex::default(),
+        })
     }
 
     /// Compiles templates; starts nothing.
@@ -47,6 +57,11 @@ impl Wiring {
             TargetSettings::Function(code) => Runner::Target(Arc::new(Target::function(code, &self.host))),
             TargetSettings::Command(command) => {
                 Runner::Target(Arc::new(Target::command(command, &self.host)))
+            }
+            TargetSettings::Http(request) => {
+                let target = Target::http(request, &self.host, &self.clients).map_err(anyhow::Error::msg);
+                let context = || format!("could not set up the function `{}`", settings.name);
+                Runner::Target(Arc::new(target.with_context(context)?))
             }
             TargetSettings::Sql(sql) => {
                 let database = self
@@ -67,6 +82,7 @@ impl Wiring {
             triggers: Arc::clone(&settings.triggers),
             overlap: settings.overlap,
             on_interrupted: settings.on_interrupted,
+            retry: settings.retry.clone(),
             runner,
         })
     }

@@ -7,7 +7,6 @@ mod moment;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
-mod tls;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

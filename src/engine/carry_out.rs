@@ -122,7 +122,11 @@ impl Engine {
         let (looks, halts) = (Arc::clone(&self.looks), self.halts.clone());
         tokio::spawn(async move {
             let fire = occurrence.fire(&function, trigger, &event);
-            let work = Run { id: run, fire, runner: function.runner.clone(), drain, abort, mirror, progress };
+            let runner = function.runner.clone();
+            // Whoever fires by hand is there to see it fail.
+            let retry = function.retry.clone().filter(|_| occurrence.reason != Reason::Manual);
+            let retry_at = occurrence.retry_at;
+            let work = Run { id: run, fire, runner, retry, retry_at, drain, abort, mirror, progress };
             let halted = |reason| async move { halt::ask(&halts, run, reason).await };
             let outcome = work.execute(store, clock, halted).await;
             let succeeded = outcome.status == Status::Succeeded;

@@ -11,11 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::halt;
 use super::output::Recorder;
+use super::plan::millis;
+use super::retry::{Waited, wait_after, wait_until};
 use super::runner::{Function, Runner};
 use super::wanted::Occurrence;
 use crate::clock::Clock;
 use crate::run::{Fire, Outcome, Output, Progress, Reason, RunContext, Status};
-use crate::settings::{EventSettings, Overlap};
+use crate::settings::{EventSettings, Overlap, RetryPolicy};
+use crate::store::attempts::PutOff;
 use crate::store::runs::{Claim, ClaimRequest, Ended, RunId};
 use crate::store::triggers::{Enrolment, Others};
 use crate::store::{Store, StoreError};
@@ -28,6 +31,9 @@ pub(super) struct Run {
     pub(super) id: RunId,
     pub(super) fire: Fire,
     pub(super) runner: Runner,
+    pub(super) retry: Option<Arc<RetryPolicy>>,
+    /// When its attempt is due, if it waits for that; unix milliseconds.
+    pub(super) retry_at: Option<i64>,
     pub(super) drain: CancellationToken,
     pub(super) abort: CancellationToken,
     /// Where the output goes beside the state.
@@ -36,27 +42,78 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Runs to the end and records it; answers the outcome as recorded. Before that it is `halted` that pauses the function, if
-    /// the outcome asks for it.
+    /// Runs to the end, in as many attempts as the policy allows, and records it; answers the outcome as recorded. Before
+    /// that it is `halted` that pauses the function, if the outcome asks for it. When the daemon drains while the run waits
+    /// for its next attempt, its end is left open: the next process goes on.
     pub(super) async fn execute<F: Future<Output = ()>>(
-        self,
+        mut self,
         store: Store,
         clock: Clock,
         halted: impl FnOnce(String) -> F,
     ) -> Outcome {
-        let Self { id, fire, runner, drain, abort, mirror, progress } = self;
-        let started = clock.monotonic();
-        let lag = (fire.reason == Reason::Timed).then(|| clock.now() - fire.fire_time);
-        let recorder = Recorder::new(store.clone(), id, clock.clone(), mirror);
-        let context = RunContext { output: recorder.output(), progress, drain, abort: abort.clone() };
-        let outcome = unwinding(runner.run(&fire, &context)).await;
-        recorder.close().await;
-        log_end(&fire, id, lag, clock.monotonic().saturating_sub(started), &outcome);
+        let outcome = loop {
+            if let Some(due) = self.retry_at.take() {
+                match wait_until(due, &clock, &self.drain, &self.abort).await {
+                    Waited::Due => self.begin_attempt(&store).await,
+                    Waited::Drained => {
+                        return Outcome::interrupted("stopped; its next attempt comes after the start");
+                    }
+                    Waited::Aborted => {
+                        break Outcome::interrupted("stopped while it waited for its next attempt");
+                    }
+                }
+            }
+            let outcome = self.attempt(&store, &clock).await;
+            let random = uuid::Uuid::new_v4().as_u64_pair().0;
+            let policy = self.retry.as_deref().filter(|_| !self.abort.is_cancelled());
+            match policy.and_then(|policy| wait_after(policy, self.fire.attempt, &outcome, random)) {
+                Some(wait) => self.put_off(&store, &clock, &outcome, wait).await,
+                None => break outcome,
+            }
+        };
         if outcome.pause {
             halted(outcome.message.clone().unwrap_or_default()).await;
         }
-        record_end(&store, &clock, id, &outcome, &abort).await;
+        record_end(&store, &clock, self.id, &outcome, &self.abort).await;
         outcome
+    }
+
+    async fn attempt(&self, store: &Store, clock: &Clock) -> Outcome {
+        let Self { id, fire, runner, drain, abort, mirror, progress, .. } = self;
+        let started = clock.monotonic();
+        let lag = (fire.reason == Reason::Timed).then(|| clock.now() - fire.fire_time);
+        let recorder = Recorder::new(store.clone(), *id, fire.attempt, clock.clone(), mirror.clone());
+        let context = RunContext {
+            output: recorder.output(),
+            progress: progress.clone(),
+            drain: drain.clone(),
+            abort: abort.clone(),
+        };
+        let outcome = unwinding(runner.run(fire, &context)).await;
+        recorder.close().await;
+        log_end(fire, *id, lag, clock.monotonic().saturating_sub(started), &outcome);
+        outcome
+    }
+
+    /// The next attempt is to come after `wait`. Should the state refuse, the run goes on waiting all the same: only a
+    /// crash would forget it.
+    async fn put_off(&mut self, store: &Store, clock: &Clock, outcome: &Outcome, wait: Duration) {
+        self.fire.attempt += 1;
+        self.fire.reason = Reason::Retry;
+        let retry_at = clock.now().timestamp_millis().saturating_add(millis(wait));
+        self.retry_at = Some(retry_at);
+        let (trigger, run, attempt) = (self.fire.full_name(), self.id, self.fire.attempt);
+        tracing::info!(trigger, run, attempt, wait_ms = millis(wait), "the next attempt follows");
+        let message = outcome.message.clone();
+        if let Err(error) = store.put_off(PutOff { run, attempt, retry_at, message }).await {
+            tracing::error!(run, %error, "could not record that a run is tried again");
+        }
+    }
+
+    async fn begin_attempt(&self, store: &Store) {
+        if let Err(error) = store.begin_attempt(self.id).await {
+            tracing::error!(run = self.id, %error, "could not record that an attempt begins");
+        }
     }
 }
 
@@ -154,12 +211,14 @@ impl Foreground<'_> {
         let claims = self.store.claim(vec![request]).await?;
         let Some(Claim::Started(id)) = claims.first() else { return Err(StoreError::Closed) };
         let Self { drain, abort, output: mirror, progress, .. } = self;
-        let run = Run { id: *id, fire, runner: function.runner.clone(), drain, abort, mirror, progress };
+        let (runner, retry, retry_at) = (function.runner.clone(), None, None);
+        let run = Run { id: *id, fire, runner, retry, retry_at, drain, abort, mirror, progress };
         let triggers = places.triggers.iter().zip(function.triggers.iter());
         let active = triggers.filter(|(place, settings)| settings.enabled && place.paused_since.is_none());
         let active: Vec<_> = active.map(|(place, _)| place.id).collect();
         let halted = |reason: String| async move {
-            let paused = self.store.pause(active, Vec::new(), self.clock.now().timestamp_millis()).await;
+            let now = self.clock.now().timestamp_millis();
+            let paused = self.store.pause(active, Some(reason.clone()), Vec::new(), now).await;
             match paused {
                 Ok(()) => halt::log(&function.name, &reason),
                 Err(error) => tracing::error!(function = function.name, %error, "could not pause it"),

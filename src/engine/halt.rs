@@ -12,6 +12,7 @@ use super::engine_loop::Engine;
 use super::plan::{At, State};
 use super::scheduler::{Effects, Scheduler};
 use crate::store::runs::RunId;
+use crate::store::triggers::Enrolled;
 
 /// A run that asks for its function to be paused.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Engine {
             let now = self.clock.now().timestamp_millis();
             let lost = log_skipped(self.scheduler.lost_by_pause(&triggers));
             let ids: Vec<_> = triggers.iter().map(|at| self.scheduler.id(*at)).collect();
-            if let Err(error) = self.store.pause(ids.clone(), lost, now).await {
+            if let Err(error) = self.store.pause(ids.clone(), Some(reason.clone()), lost, now).await {
                 tracing::error!(function = function.name, %error, "the pause does not survive a restart");
             }
             self.paused_because.extend(ids.into_iter().map(|id| (id, reason.clone())));
@@ -55,6 +56,15 @@ impl Engine {
         }
         // Who asked may be gone.
         let _ = done.send(());
+    }
+}
+
+impl Engine {
+    /// Takes over why triggers were paused, of a function that comes in.
+    pub(super) fn learn_reasons(&mut self, enrolled: &Enrolled) {
+        let reasons =
+            enrolled.triggers.iter().filter_map(|place| Some((place.id, place.paused_because.clone()?)));
+        self.paused_because.extend(reasons);
     }
 }
 

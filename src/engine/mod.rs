@@ -21,6 +21,7 @@ mod plan;
 mod recovery;
 pub mod reload;
 mod report;
+mod retry;
 mod roster;
 mod runner;
 mod scheduler;

@@ -43,7 +43,7 @@ impl Engine {
         self.fire_due(SkipReason::Late).await;
         let now = self.clock.now().timestamp_millis();
         let lost = log_skipped(self.scheduler.lost_by_pause(&triggers));
-        self.store.pause(self.ids(&triggers), lost, now).await?;
+        self.store.pause(self.ids(&triggers), None, lost, now).await?;
         self.scheduler.pause(&triggers, now);
         let names = self.names(&triggers);
         tracing::info!(triggers = ?names, "paused");
@@ -111,6 +111,7 @@ impl Engine {
         let mut effects = Effects::default();
         let (mut anew, mut left): (Vec<TriggerId>, Vec<TriggerId>) = Default::default();
         for (function, enrolled) in put.into_iter().zip(&enrolled) {
+            self.learn_reasons(enrolled);
             let (name, lane) = (function.name.clone(), function.runner.next_retry().await);
             let moved = self.scheduler.put(Arc::new(function), enrolled, now, &mut effects);
             if let Some(index) = self.scheduler.names.get(&name) {

@@ -15,6 +15,8 @@ use crate::store::runs::{OutputLine, RunId};
 
 /// At most this many lines go into one write.
 const GROUP: usize = 1000;
+/// An attempt has fewer lines; those of the next are numbered behind them, in whatever process it runs.
+const LINES: i64 = 1 << 32;
 
 /// Takes the lines of one run. [`Recorder::close`] returns when all of them are durable. A run that says nothing
 /// costs nothing.
@@ -26,6 +28,7 @@ struct Lines {
     clock: Clock,
     mirror: Output,
     runtime: Handle,
+    first: i64,
     writer: Mutex<Writer>,
 }
 
@@ -41,10 +44,11 @@ enum Item {
 }
 
 impl Recorder {
-    /// A recorder for `run`; every line also goes to `mirror`. Must be called within the tokio runtime.
-    pub(super) fn new(store: Store, run: RunId, clock: Clock, mirror: Output) -> Self {
+    /// A recorder for an attempt of `run`; every line also goes to `mirror`. Must be called within the tokio runtime.
+    pub(super) fn new(store: Store, run: RunId, attempt: u32, clock: Clock, mirror: Output) -> Self {
         let runtime = Handle::current();
-        Self(Arc::new(Lines { store, run, clock, mirror, runtime, writer: Mutex::new(Writer::NotYet) }))
+        let (first, writer) = (i64::from(attempt) * LINES, Mutex::new(Writer::NotYet));
+        Self(Arc::new(Lines { store, run, clock, mirror, runtime, first, writer }))
     }
 
     /// Where the run's lines go.
@@ -75,7 +79,7 @@ impl Lines {
         let mut writer = self.writer();
         if matches!(*writer, Writer::NotYet) {
             let (lines, queue) = mpsc::unbounded_channel();
-            let task = self.runtime.spawn(write(self.store.clone(), self.run, queue));
+            let task = self.runtime.spawn(write(self.store.clone(), self.run, self.first, queue));
             *writer = Writer::Writing(lines, task);
         }
         // After the end nobody listens: what a stray task still says belongs to no run.
@@ -85,8 +89,8 @@ impl Lines {
     }
 }
 
-async fn write(store: Store, run: RunId, mut queue: mpsc::UnboundedReceiver<Item>) {
-    let mut seq = 0;
+async fn write(store: Store, run: RunId, first: i64, mut queue: mpsc::UnboundedReceiver<Item>) {
+    let mut seq = first;
     let mut items = Vec::new();
     let mut ended = false;
     while !ended && queue.recv_many(&mut items, GROUP).await > 0 {

@@ -44,6 +44,7 @@ impl Engine {
                     );
                 }
             }
+            self.learn_reasons(enrolled);
             let (name, lane) = (function.name.clone(), function.runner.next_retry().await);
             self.scheduler.put(Arc::new(function), enrolled, now, &mut Effects::default());
             if let Some(index) = self.scheduler.names.get(&name) {
@@ -64,6 +65,10 @@ impl Engine {
                 LeftOpen::Adopt(pending) => {
                     self.store.adopt(run.id).await?;
                     self.scheduler.wait(pending);
+                }
+                LeftOpen::GoOn(pending) => {
+                    self.store.adopt(run.id).await?;
+                    self.scheduler.take_over(pending, &mut effects);
                 }
                 LeftOpen::End { message, rerun } => {
                     self.end_open(&run, message).await?;
@@ -110,6 +115,8 @@ impl Engine {
 pub(super) enum LeftOpen {
     /// It goes on waiting.
     Adopt(Pending),
+    /// It goes on waiting for its next attempt.
+    GoOn(Pending),
     /// It ends as interrupted, and another may run in its place.
     End { message: &'static str, rerun: Option<Wanted> },
 }
@@ -122,15 +129,26 @@ impl Scheduler {
             return LeftOpen::End { message, rerun: None };
         };
         let function = &self.slots[at.function as usize].function;
+        let rules = &function.triggers[at.trigger as usize].rules;
+        let pending = Pending { run: run.id, at, occurrence: Occurrence::from(run), of_backlog: false };
+        if let Some(retry_at) = run.retry_at {
+            let late = now - retry_at.div_euclid(1000);
+            if late <= rules.catch_up.as_secs().cast_signed() {
+                let occurrence = Occurrence { reason: Reason::Retry, ..pending.occurrence };
+                return LeftOpen::GoOn(Pending { occurrence, ..pending });
+            }
+            return LeftOpen::End {
+                message: "the daemon was down when its next attempt was due",
+                rerun: None,
+            };
+        }
         if run.state != "waiting" {
             let message = "the daemon stopped or died during the run";
             return LeftOpen::End { message, rerun: rerun(function, at, run) };
         }
-        let rules = &function.triggers[at.trigger as usize].rules;
         let late = now - run.fire_time;
         if rules.misfire != Misfire::Skip || late <= rules.start_within.as_secs().cast_signed() {
-            let occurrence = Occurrence::from(run);
-            LeftOpen::Adopt(Pending { run: run.id, at, occurrence, of_backlog: false })
+            LeftOpen::Adopt(pending)
         } else {
             LeftOpen::End { message: "the daemon stopped before it could start", rerun: None }
         }

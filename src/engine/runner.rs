@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::action::mail::MailAction;
 use crate::batch::Batch;
 use crate::run::{Fire, Outcome, RunContext};
-use crate::settings::{OnInterrupted, Overlap, TriggerSettings};
+use crate::settings::{OnInterrupted, Overlap, RetryPolicy, TriggerSettings};
 use crate::target::Target;
 
 /// A function with all that a fire of it needs.
@@ -21,6 +21,8 @@ pub struct Function {
     pub overlap: Overlap,
     /// What happens to a run that the end of the daemon cut off.
     pub on_interrupted: OnInterrupted,
+    /// When a run that failed is tried again.
+    pub retry: Option<Arc<RetryPolicy>>,
     /// How it runs.
     pub runner: Runner,
 }

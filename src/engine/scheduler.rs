@@ -220,6 +220,12 @@ impl Scheduler {
         self.slots[pending.at.function as usize].waiting.push_back(pending);
     }
 
+    /// A run goes on that an earlier process had started.
+    pub(super) fn take_over(&mut self, pending: Pending, effects: &mut Effects) {
+        self.begin(&pending);
+        effects.start.push(pending);
+    }
+
     fn begin(&mut self, pending: &Pending) {
         let backlog_of = pending.of_backlog.then_some(pending.at);
         self.running.insert(pending.run, Running { function: pending.at.function, backlog_of });

@@ -58,6 +58,8 @@ pub(super) struct Occurrence {
     pub(super) reason: Reason,
     pub(super) attempt: u32,
     pub(super) missed: u32,
+    /// When its attempt is due, if it waits for that; unix milliseconds.
+    pub(super) retry_at: Option<i64>,
 }
 
 impl Occurrence {
@@ -82,14 +84,14 @@ impl Occurrence {
 impl From<&ClaimRequest> for Occurrence {
     fn from(request: &ClaimRequest) -> Self {
         let &ClaimRequest { request_id, fire_time, reason, attempt, missed, .. } = request;
-        Self { request_id, fire_time, reason, attempt, missed }
+        Self { request_id, fire_time, reason, attempt, missed, retry_at: None }
     }
 }
 
 impl From<&RunRecord> for Occurrence {
     fn from(run: &RunRecord) -> Self {
-        let &RunRecord { request_id, fire_time, attempt, missed, .. } = run;
+        let &RunRecord { request_id, fire_time, attempt, missed, retry_at, .. } = run;
         let reason = Reason::from_word(&run.reason).unwrap_or(Reason::Timed);
-        Self { request_id, fire_time, reason, attempt, missed }
+        Self { request_id, fire_time, reason, attempt, missed, retry_at }
     }
 }

@@ -4,8 +4,10 @@
 //! `history`, `logs` and `dry-run` use beside a running daemon: it changes nothing.
 //! The SQL stays below, in `sqlite/` and `postgres/`; callers see typed calls only.
 
+pub mod attempts;
 pub mod ledger;
 pub mod ledger_rows;
+pub mod memo;
 mod postgres;
 pub mod runs;
 mod scope;

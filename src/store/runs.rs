@@ -142,6 +142,8 @@ pub struct RunRecord {
     pub started_at: Option<i64>,
     /// When it ended.
     pub finished_at: Option<i64>,
+    /// When its next attempt is due, if it waits for one.
+    pub retry_at: Option<i64>,
     /// One line.
     pub message: Option<String>,
     /// A return value or an account.
@@ -151,7 +153,7 @@ pub struct RunRecord {
 /// A line of output.
 #[derive(Clone, Debug)]
 pub struct OutputLine {
-    /// Its number within the run, from 0.
+    /// Grows from line to line of a run.
     pub seq: i64,
     /// Unix milliseconds.
     pub at: i64,

@@ -32,7 +32,7 @@ pub struct Enrolled {
 }
 
 /// Where a trigger stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Its number.
     pub id: TriggerId,
@@ -40,9 +40,20 @@ pub struct Place {
     pub accounted: i64,
     /// Since when it is paused; unix milliseconds.
     pub paused_since: Option<i64>,
+    /// Why, when it was a run that asked for it and not a person.
+    pub paused_because: Option<String>,
     /// The mark that the state had, when that lay in the future: the clock had jumped. With [`Others::Leave`] it has been
     /// put back.
     pub ahead: Option<i64>,
+}
+
+/// How a trigger is paused.
+#[derive(Clone, Debug)]
+pub(super) struct Pause {
+    /// Unix milliseconds.
+    pub(super) since: i64,
+    /// Why, when a run asked for it.
+    pub(super) because: Option<String>,
 }
 
 /// Which triggers an enrolment leaves alone.
@@ -113,15 +124,16 @@ impl Store {
         }
     }
 
-    /// Triggers are paused from `now` (unix milliseconds) on. What waited to be caught up of them is recorded as skipped
-    /// in the same commit.
+    /// Triggers are paused from `now` (unix milliseconds) on, by a run that says why, or by a person. What waited to be
+    /// caught up of them is recorded as skipped in the same commit.
     pub async fn pause(
         &self,
         triggers: Vec<TriggerId>,
+        because: Option<String>,
         skipped: Vec<SkippedSpan>,
         now: i64,
     ) -> Result<(), StoreError> {
-        self.set_paused(triggers, Some(now), skipped, now).await
+        self.set_paused(triggers, Some(Pause { since: now, because }), skipped, now).await
     }
 
     /// Triggers go on. What fell due meanwhile is recorded as skipped in the same commit.
@@ -137,7 +149,7 @@ impl Store {
     async fn set_paused(
         &self,
         triggers: Vec<TriggerId>,
-        since: Option<i64>,
+        pause: Option<Pause>,
         skipped: Vec<SkippedSpan>,
         now: i64,
     ) -> Result<(), StoreError> {
@@ -145,7 +157,7 @@ impl Store {
             Backend::Sqlite(store) => {
                 let work = move |connection: &_| {
                     skipped.iter().try_for_each(|span| sqlite::claims::skip(connection, span, now))?;
-                    sqlite::triggers::set_paused(connection, &triggers, since)
+                    sqlite::triggers::set_paused(connection, &triggers, pause.as_ref())
                 };
                 store.write(work).await
             }
@@ -153,7 +165,7 @@ impl Store {
                 let skipped: Vec<_> = skipped.into_iter().map(|span| Skipped { span, now }).collect();
                 let work = async move |session: &Session| {
                     postgres::skips::record(session, &skipped).await?;
-                    postgres::triggers::set_paused(session, &triggers, since).await
+                    postgres::triggers::set_paused(session, &triggers, pause.as_ref()).await
                 };
                 store.write(1, work).await
             }

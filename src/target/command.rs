@@ -1,5 +1,6 @@
 //! Runs a program: the event on standard input and in `GULOU_*` variables, success is exit code 0.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use super::cut::Cut;
 use super::host::Host;
 use super::log::RunLog;
 use super::process::{Child, Spawn, describe_failure, find_program};
+use super::wrap;
 use crate::run::{Fire, Outcome, Preview, RunContext, Stream};
 use crate::settings::CommandSettings;
 
@@ -30,7 +32,7 @@ impl CommandTarget {
 
     /// One attempt, from `START` to `Report`.
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
-        let limit = self.host.limits.output;
+        let limit = self.settings.max_output.unwrap_or(self.host.limits.output);
         let log = Arc::new(RunLog::start(&context.output, &fire.request_id, limit, &self.host.clock));
         let outcome = self.attempt(fire, context, &log).await;
         log.end(&outcome, &[], None);
@@ -52,8 +54,15 @@ impl CommandTarget {
             return cut.outcome();
         }
         log.left_behind(&ended.killed);
+        let code = ended.status.and_then(|status| status.code());
+        if code.is_some_and(|code| self.settings.success_codes.contains(&code)) {
+            return Outcome::succeeded(None);
+        }
         match describe_failure(ended.status) {
-            None => Outcome::succeeded(None),
+            None => Outcome::failed(format!(
+                "{} exited with code 0, which is not in its `success_codes`",
+                self.name()
+            )),
             Some(how) => Outcome::failed(format!("{} {how}", self.name())),
         }
     }
@@ -64,9 +73,13 @@ impl CommandTarget {
         }
         let program = self.program().unwrap_or_default();
         let cannot = |error: io::Error| format!("cannot run {}: {error}", program.display());
-        let mut command = Command::new(&program);
-        command.args(self.settings.argv.iter().skip(1)).current_dir(&self.settings.cwd);
-        command.envs(variables(fire)).envs(&self.settings.env);
+        let mut words: Vec<OsString> =
+            wrap::wrapping(&self.settings)?.into_iter().map(OsString::from).collect();
+        words.push(program.clone().into());
+        words.extend(self.settings.argv.iter().skip(1).map(OsString::from));
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).current_dir(&self.settings.cwd).envs(variables(fire));
+        command.envs(self.settings.user.iter().flat_map(wrap::variables)).envs(&self.settings.env);
         command.stdin(event_file(fire).map_err(cannot)?);
         let sink = |stream: Stream| {
             let log = log.clone();
@@ -79,7 +92,7 @@ impl CommandTarget {
 
     /// What a run would do.
     pub fn preview(&self, fire: &Fire) -> Preview {
-        let CommandSettings { argv, cwd, env, timeout } = &self.settings;
+        let CommandSettings { argv, cwd, env, timeout, user, nice, .. } = &self.settings;
         let event = fire.event();
         let names: Vec<&String> = env.keys().collect();
         let program = self.program();
@@ -90,8 +103,13 @@ impl CommandTarget {
         if !names.is_empty() {
             lines.push(format!("with {names:?} set beside GULOU_*"));
         }
+        let user = user.as_ref().map(|user| &user.name);
+        let wrapping = wrap::wrapping(&self.settings).unwrap_or_default();
+        if !wrapping.is_empty() {
+            lines.push(format!("by way of {wrapping:?}"));
+        }
         let data = json!({
-            "target": "command", "program": program, "argv": argv, "cwd": cwd,
+            "target": "command", "program": program, "wrapping": wrapping, "user": user, "nice": nice, "argv": argv, "cwd": cwd,
             "variables": variables(fire).map(|(name, value)| (name.to_owned(), Value::from(value))).collect::<Map<_, _>>(),
             "env": names, "timeout_s": timeout.as_secs_f64(), "event": event,
         });
@@ -108,7 +126,7 @@ impl CommandTarget {
             ));
         }
         if self.program().is_some() {
-            return None;
+            return wrap::wrapping(&self.settings).err();
         }
         let name = self.name();
         Some(if name.contains('/') {

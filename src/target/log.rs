@@ -21,12 +21,13 @@ pub struct RunLog {
     request_id: String,
     limit: usize,
     clock: Clock,
-    started: Duration,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// When user code got its turn.
+    started: Duration,
     /// Bytes of output that were kept.
     kept: usize,
     /// Bytes of output that came after the bound was reached.
@@ -42,8 +43,7 @@ impl RunLog {
             request_id: request_id.to_owned(),
             limit,
             clock: clock.clone(),
-            started: clock.monotonic(),
-            state: Mutex::default(),
+            state: Mutex::new(State { started: clock.monotonic(), kept: 0, dropped: 0 }),
         }
     }
 
@@ -67,6 +67,13 @@ impl RunLog {
         self.output.line(Stream::System, text);
     }
 
+    /// Says how long the run waited for its turn; its duration counts from now on.
+    pub fn begin_after_wait(&self) {
+        let now = self.clock.monotonic();
+        let waited = now.saturating_sub(std::mem::replace(&mut self.lock().started, now));
+        self.note(format!("waited {} ms", waited.as_millis()));
+    }
+
     /// Says which processes outlived the run and had to be ended.
     pub fn left_behind(&self, names: &[String]) {
         if !names.is_empty() {
@@ -77,7 +84,10 @@ impl RunLog {
     /// Writes what went wrong, if anything did, then `END` and `Report`. `detail` is a stack or the
     /// like; `memory` is the largest resident size in KiB, where it is known.
     pub fn end(&self, outcome: &Outcome, detail: &[String], memory: Option<u64>) {
-        let dropped = self.lock().dropped;
+        let (started, dropped) = {
+            let state = self.lock();
+            (state.started, state.dropped)
+        };
         if dropped > 0 {
             self.note(format!("{dropped} bytes of output were not kept"));
         }
@@ -88,7 +98,7 @@ impl RunLog {
             }
         }
         self.note(format!("END RequestId: {}", self.request_id));
-        let took = self.clock.monotonic().saturating_sub(self.started).as_millis();
+        let took = self.clock.monotonic().saturating_sub(started).as_millis();
         let memory = memory.map(|kib| format!(" Memory:{}MB", kib.div_ceil(1024))).unwrap_or_default();
         self.note(format!("Report RequestId: {} Duration:{took}ms{memory}", self.request_id));
     }

@@ -8,10 +8,12 @@ mod command;
 mod cut;
 mod function;
 mod host;
+mod http;
 mod log;
 mod process;
 mod runner;
 mod sql;
+mod wrap;
 
 pub use host::{Host, Limits};
 pub use runner::Target;

@@ -7,10 +7,12 @@ use chrono_tz::Tz;
 use super::command::CommandTarget;
 use super::function::FunctionTarget;
 use super::host::Host;
+use super::http::HttpTarget;
 use super::sql::SqlTarget;
+use crate::action::http::HttpClients;
 use crate::db::Database;
 use crate::run::{Fire, Outcome, Preview, RunContext};
-use crate::settings::{CodeSettings, CommandSettings, SqlSettings};
+use crate::settings::{CodeSettings, CommandSettings, HttpSettings, SqlSettings};
 
 /// What a fire runs. Made once a function, called for each of its fires, from many tasks at once.
 #[derive(Clone, Debug)]
@@ -22,6 +24,7 @@ pub struct Target {
 enum Kind {
     Function(Arc<FunctionTarget>),
     Command(Arc<CommandTarget>),
+    Http(Arc<HttpTarget>),
     Sql(Arc<SqlTarget>),
 }
 
@@ -34,6 +37,11 @@ impl Target {
     /// A program. Starts nothing yet.
     pub fn command(settings: &CommandSettings, host: &Host) -> Self {
         Self { kind: Kind::Command(Arc::new(CommandTarget::new(settings, host))) }
+    }
+
+    /// A request. Connects to nothing yet; the reason, when a template cannot be used.
+    pub fn http(settings: &HttpSettings, host: &Host, clients: &HttpClients) -> Result<Self, String> {
+        Ok(Self { kind: Kind::Http(Arc::new(HttpTarget::new(settings, host, clients)?)) })
     }
 
     /// Statements in `database`, whose `_local` parameters follow the clocks of `timezone`. Opens nothing yet.
@@ -56,26 +64,29 @@ impl Target {
             match kind {
                 Kind::Function(function) => function.run(&fire, &context).await,
                 Kind::Command(command) => command.run(&fire, &context).await,
+                Kind::Http(request) => request.run(&fire, &context).await,
                 Kind::Sql(sql) => sql.run(&fire, &context).await,
             }
         });
         run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
-    /// `function`, `command` or `sql`.
+    /// `function`, `command`, `http` or `sql`.
     pub const fn kind(&self) -> &'static str {
         match &self.kind {
             Kind::Function(_) => "function",
             Kind::Command(_) => "command",
+            Kind::Http(_) => "http",
             Kind::Sql(_) => "sql",
         }
     }
 
-    /// What [`Target::run`] would do, without doing it: program, arguments, folder, variables, event.
+    /// What [`Target::run`] would do, without doing it: program, arguments, folder, variables, event, request.
     pub fn preview(&self, fire: &Fire) -> Preview {
         match &self.kind {
             Kind::Function(function) => function.preview(fire),
             Kind::Command(command) => command.preview(fire),
+            Kind::Http(request) => request.preview(fire),
             Kind::Sql(sql) => sql.preview(fire),
         }
     }
@@ -84,7 +95,7 @@ impl Target {
     pub async fn shutdown(&self) {
         match &self.kind {
             Kind::Function(function) => function.shutdown().await,
-            Kind::Command(_) | Kind::Sql(_) => {}
+            Kind::Command(_) | Kind::Http(_) | Kind::Sql(_) => {}
         }
     }
 }

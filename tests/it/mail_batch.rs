@@ -39,3 +39,24 @@ fn the_log_of_a_run_ends_with_what_it_came_to() {
     let logs = mailing.project().gulou(&["logs", "1"]).expect_code(0).stdout;
     assert!(logs.lines().last().is_some_and(|line| line.contains("30 sent")), "{logs}");
 }
+
+#[test]
+fn a_server_that_is_not_there_is_named_and_costs_no_row() {
+    let port = {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        gone.local_addr().unwrap().port()
+    };
+    let mailing = Mailing::to(&format!("smtp://127.0.0.1:{port}"), 30, &json!({ "patience": "1s" }));
+    let ran = mailing.project().gulou(&["fire", "mailing"]).expect_code(1);
+    let named = format!("could not connect to 127.0.0.1:{port}: ");
+    assert!(
+        ran.stderr.contains("WARN") && ran.stderr.contains("nobody is there to take deliveries"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains("gave up after 1 s") && ran.stderr.contains(&named), "{ran:?}");
+    let waiting =
+        mailing.project().gulou(&["batch", "rows", "mailing", "--retrying", "--json"]).expect_code(0);
+    let waiting = waiting.stdout.lines().count();
+    assert!(waiting <= 16, "no more rows were tried than go out at a time: {waiting}");
+    assert_eq!(mailing.open_rows(), 30);
+}

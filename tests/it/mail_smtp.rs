@@ -61,6 +61,7 @@ fn kind(outcome: &Outcome) -> &'static str {
         Outcome::Sent { .. } => "sent",
         Outcome::Failed { .. } => "failed",
         Outcome::Retry { .. } => "retry",
+        Outcome::Unreachable { .. } => "unreachable",
         Outcome::Uncertain { .. } => "uncertain",
         Outcome::Halt { .. } => "halt",
     }
@@ -145,7 +146,7 @@ async fn servers_without_extensions_are_served_step_by_step() {
 async fn every_refusal_has_its_outcome() {
     let cases: &[(At, &'static str, &str)] = &[
         (At::Connect, "554 no service", "halt"),
-        (At::Connect, "450 later", "retry"),
+        (At::Connect, "450 later", "unreachable"),
         (At::Mail, "550 5.7.1 not you", "halt"),
         (At::Mail, "553 5.1.8 no such sender", "halt"),
         (At::Mail, "552 5.3.4 too big", "failed"),
@@ -166,11 +167,7 @@ async fn every_refusal_has_its_outcome() {
             let server = server_that(offers, *at, &Say::This(answer));
             let outcome = deliver_to(&server, patient()).await;
             assert_eq!(kind(&outcome), *expected, "{at:?} {answer} {offers:?}: {outcome:?}");
-            let (Outcome::Failed { reason } | Outcome::Retry { reason } | Outcome::Halt { reason }) =
-                &outcome
-            else {
-                panic!("{outcome:?}");
-            };
+            let reason = outcome.text();
             let code = &answer[..3];
             assert!(reason.contains(code), "the reason quotes the server: {reason}");
             assert!(!reason.contains(char::is_control), "{reason:?}");
@@ -212,13 +209,18 @@ async fn a_connection_serves_on_after_a_refusal() {
     }
 }
 
+/// What becomes of a mail that is lost at a stage before its body: before the server has said hello, any mail would be.
+fn not_delivered(at: At) -> &'static str {
+    if matches!(at, At::Connect | At::Hello) { "unreachable" } else { "retry" }
+}
+
 #[tokio::test]
 async fn a_server_that_closes_is_retried_and_left() {
     for offers in OFFERS {
         for at in STAGES {
             let server = server_that(offers, at, &Say::ThisAndHangUp("421 4.3.2 closing"));
             let outcome = deliver_to(&server, patient()).await;
-            assert_eq!(kind(&outcome), "retry", "{at:?}: {outcome:?}");
+            assert_eq!(kind(&outcome), not_delivered(at), "{at:?}: {outcome:?}");
             assert_eq!(server.seen().connections, 1, "a fresh connection is not tried twice");
         }
     }
@@ -230,7 +232,7 @@ async fn a_lost_connection_is_in_doubt_only_after_the_body() {
         for at in STAGES {
             let server = server_that(offers, at, &Say::HangUp);
             let outcome = deliver_to(&server, patient()).await;
-            let expected = if at == At::Body { "uncertain" } else { "retry" };
+            let expected = if at == At::Body { "uncertain" } else { not_delivered(at) };
             assert_eq!(kind(&outcome), expected, "{at:?}: {outcome:?}");
         }
     }
@@ -243,11 +245,10 @@ async fn a_silent_server_is_in_doubt_only_after_the_body() {
         for at in STAGES {
             let server = server_that(offers, at, &Say::Nothing);
             let outcome = deliver_to(&server, hasty).await;
-            let expected = if at == At::Body { "uncertain" } else { "retry" };
+            let doubtful = kind(&outcome) == "uncertain";
             // A busy machine may run out of so little patience earlier; then nothing was sent.
-            let reached = server.seen().mails.len() == 1;
-            let expected = if at == At::Body && !reached { "retry" } else { expected };
-            assert_eq!(kind(&outcome), expected, "{at:?}: {outcome:?}");
+            assert_eq!(doubtful, server.seen().mails.len() == 1, "{at:?}: {outcome:?}");
+            assert!(doubtful || ["retry", "unreachable"].contains(&kind(&outcome)), "{at:?}: {outcome:?}");
         }
     }
 }
@@ -255,8 +256,8 @@ async fn a_silent_server_is_in_doubt_only_after_the_body() {
 #[tokio::test]
 async fn nonsense_is_not_taken_for_an_answer() {
     for (at, expected) in [
-        (At::Connect, "retry"),
-        (At::Hello, "retry"),
+        (At::Connect, "unreachable"),
+        (At::Hello, "unreachable"),
         (At::Mail, "retry"),
         (At::Rcpt, "retry"),
         (At::Data, "retry"),
@@ -288,7 +289,10 @@ async fn a_cut_at_any_byte_is_never_taken_for_sent() {
                 SmtpServer::start(Manners { cut_after: Some(cut), ..Manners::kind().offering(offers) });
             let outcome = deliver_to(&server, patient()).await;
             let at_doubt = kind(&outcome) == "uncertain";
-            assert!(at_doubt || kind(&outcome) == "retry", "cut after {cut} of {total}: {outcome:?}");
+            assert!(
+                at_doubt || ["retry", "unreachable"].contains(&kind(&outcome)),
+                "cut after {cut} of {total}: {outcome:?}"
+            );
             if cut <= before_body {
                 assert!(!at_doubt, "cut after {cut}, before the body at {before_body}: {outcome:?}");
             }
@@ -343,14 +347,37 @@ async fn a_server_that_closes_at_the_second_mail_is_asked_again_on_a_new_connect
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_retry() {
+async fn nobody_listening_is_said_with_the_address() {
     let port = {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         gone.local_addr().unwrap().port()
     };
     let (action, _) = action("127.0.0.1", port, patient());
     let outcome = action.deliver(&mail(&action, "a@ex.test", "hi")).await;
-    assert!(matches!(&outcome, Outcome::Retry { reason } if reason.contains("127.0.0.1")), "{outcome:?}");
+    assert_eq!(kind(&outcome), "unreachable");
+    assert!(outcome.text().contains(&format!("127.0.0.1:{port}: ")), "{outcome:?}");
+}
+
+/// As servers do that limit the connections of a client.
+#[tokio::test]
+async fn a_server_that_takes_no_more_connections_is_waited_for() {
+    let busy = std::sync::Mutex::new(false);
+    let server = SmtpServer::start(Manners::new(move |_, heard| match heard {
+        Heard::Connect if std::mem::replace(&mut *busy.lock().unwrap(), true) => {
+            Say::ThisAndHangUp("421 4.7.0 too many connections")
+        }
+        _ => Say::Usual,
+    }));
+    let (action, _) = action("127.0.0.1", server.port(), patient());
+    // The one connection there is carries all of them.
+    let first = mail(&action, "a@ex.test", "hi");
+    assert_eq!(kind(&action.deliver(&first).await), "sent");
+    let [b, c, d] = ["b@ex.test", "c@ex.test", "d@ex.test"].map(|to| mail(&action, to, "hi"));
+    let (b, c, d) = tokio::join!(action.deliver(&b), action.deliver(&c), action.deliver(&d));
+    assert_eq!([&b, &c, &d].map(kind), ["sent"; 3]);
+    let seen = server.seen();
+    assert_eq!(seen.recipients().len(), 4);
+    assert!(seen.connections > 1, "nobody tried a second connection: nothing was tested");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! The one integration-test binary: a file a subject, and `support` for what they share.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod action_wecom;
 mod api_fire;
 mod api_socket;
 mod batch_cli;
@@ -8,9 +9,11 @@ mod batch_mariadb;
 mod batch_postgres;
 mod config_databases;
 mod config_errors;
+mod config_http;
 mod config_period;
 mod config_samples;
 mod config_sql;
+mod config_targets;
 mod cron_allocations;
 mod cron_clock_changes;
 mod cron_conformance;
@@ -24,6 +27,7 @@ mod cron_oracle;
 mod cron_properties;
 mod cron_traps;
 mod dry_run;
+mod engine_retry;
 mod engine_runs;
 mod import;
 mod init;
@@ -49,7 +53,11 @@ mod status_progress;
 mod store;
 mod support;
 mod target_command;
+mod target_contract;
 mod target_function;
 mod target_harness;
+mod target_http;
+mod target_memory;
+mod target_python;
 mod target_sql;
 mod target_supervision;

@@ -65,7 +65,10 @@ fn too_many_failures_and_a_refused_sender_pause_the_function() {
         let (_, log) = daemon.stop();
         assert!(log.contains("go on with `gulou resume mailing`"), "{log}");
         let daemon = project.serve("config.json");
-        assert_eq!(ask(project, &["status"])["paused"], 1);
+        let status = ask(project, &["status"]);
+        assert_eq!(status["paused"], 1);
+        let [again] = &status["halted"].as_array().unwrap()[..] else { panic!("{status}") };
+        assert_eq!((&again["function"], &again["reason"]), (&halted["function"], &halted["reason"]));
         mended.store(true, Ordering::SeqCst);
         project.gulou(&["resume", "mailing"]).expect_code(0);
         mailing.wait_until_through();

@@ -76,7 +76,7 @@ fn a_command_line_that_makes_no_sense_is_refused() {
 #[test]
 fn a_dead_mail_server_loses_no_row() {
     let nobody = free_address();
-    let mailing = Mailing::to(&format!("smtp://{nobody}"), 300, &json!({ "window": 32 }));
+    let mailing = Mailing::to(&format!("smtp://{nobody}"), 300, &json!({ "window": 32, "patience": "1s" }));
     let daemon = mailing.project().serve("config.json");
     eventually("a run to end", || {
         let args = ["history", "--config", "config.json", "mailing", "--json"];

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gulou::run::{Status, Stream};
-use gulou::settings::CommandSettings;
+use gulou::settings::{CommandSettings, ResourceLimits, UserSettings};
 use gulou::target::{Limits, Target};
 use serde_json::json;
 
@@ -16,6 +16,11 @@ fn settings(argv: &[&str]) -> CommandSettings {
         cwd: PathBuf::from("/"),
         env: env(&[]),
         timeout: LONG,
+        max_output: None,
+        success_codes: vec![0],
+        user: None,
+        nice: 0,
+        limits: ResourceLimits::default(),
     }
 }
 
@@ -145,6 +150,72 @@ async fn too_much_output_is_cut_with_a_note_and_long_lines_are_split() {
     assert_eq!(notes[1], "the output is cut here: 1000 bytes of a run's output are kept");
     let total = 253 + 500 * 8 + 4;
     assert_eq!(notes[2], format!("{} bytes of output were not kept", total - kept));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bound_on_output_can_be_set() {
+    let settings = CommandSettings { max_output: Some(0), ..shell("echo one; echo two") };
+    let (outcome, recorder) = run(&target(&settings), "").await;
+    assert_eq!(outcome.status, Status::Succeeded);
+    assert!(recorder.lines(Stream::Stdout).is_empty());
+    assert!(recorder.lines(Stream::System).contains(&"8 bytes of output were not kept".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn success_is_what_the_codes_say() {
+    let codes = CommandSettings { success_codes: vec![0, 3], ..shell("exit 3") };
+    assert_eq!(run(&target(&codes), "").await.0.status, Status::Succeeded);
+    let other = CommandSettings { success_codes: vec![1], ..shell("exit 3") };
+    assert_eq!(run(&target(&other), "").await.0.message.as_deref(), Some("sh exited with code 3"));
+    let not_even_zero = CommandSettings { success_codes: vec![1], ..shell("true") };
+    let message = run(&target(&not_even_zero), "").await.0.message.unwrap();
+    assert_eq!(message, "sh exited with code 0, which is not in its `success_codes`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn limits_and_niceness_hold_from_the_first_instruction() {
+    let limits = ResourceLimits {
+        memory_mb: Some(64),
+        cpu_seconds: Some(1),
+        files: Some(32),
+        processes: Some(50_000),
+    };
+    let nice = CommandSettings { limits, nice: 5, ..shell("ulimit -v; ulimit -t; ulimit -n; nice; echo $0") };
+    let (outcome, recorder) = run(&target(&nice), "").await;
+    assert_eq!(outcome.status, Status::Succeeded, "{outcome:?} {:?}", recorder.all());
+    let lines = recorder.lines(Stream::Stdout);
+    assert_eq!(lines[..3], ["65536", "1", "32"]);
+    assert!(lines[3].parse::<i32>().unwrap() >= 5 && lines[4].ends_with("sh"), "{lines:?}");
+    let busy = CommandSettings { limits, ..shell("while :; do :; done") };
+    let message = run(&target(&busy), "").await.0.message.unwrap();
+    assert_eq!(message, "sh was killed by SIGXCPU (its limit of processor time)");
+    let preview = target(&nice).preview(&fire(""));
+    assert!(preview.lines.iter().any(|line| line.contains("--as=67108864")), "{:?}", preview.lines);
+}
+
+/// Only root can become another user; anybody else is told so before anything runs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_runs_as_its_user_or_not_at_all() {
+    let nobody = UserSettings {
+        name: "nobody".to_owned(),
+        uid: 65534,
+        gid: 65534,
+        home: "/nonexistent".to_owned(),
+        shell: "/usr/sbin/nologin".to_owned(),
+    };
+    let script = "id -u; id -g; id -G; echo $HOME $USER; cat > /dev/null; sleep 1000 & echo child $!";
+    let settings = CommandSettings { user: Some(nobody), ..shell(script) };
+    let (outcome, recorder) = run(&target(&settings), "").await;
+    if rustix::process::geteuid().is_root() {
+        assert_eq!(outcome.status, Status::Succeeded, "{outcome:?} {:?}", recorder.all());
+        let lines = recorder.lines(Stream::Stdout);
+        assert_eq!(lines[..4], ["65534", "65534", "65534", "/nonexistent nobody"]);
+        assert!(!is_alive(&recorder.wait_for("child ").await));
+    } else {
+        let expected = "only root can run a program as `nobody`, and this process is not root's";
+        assert_eq!(outcome.message.as_deref(), Some(expected));
+        assert_eq!(target(&settings).preview(&fire("")).problem.as_deref(), Some(expected));
+    }
 }
 
 /// A child in its own session, started by a parent that is gone, which ignores TERM.

@@ -18,6 +18,8 @@ fn settings(folder: &str) -> CodeSettings {
         handler: "index.main".to_owned(),
         timeout: LONG,
         memory_mb: 256,
+        concurrency: 64,
+        max_output: None,
         env: env(&[]),
     }
 }

@@ -75,10 +75,19 @@ impl Recorder {
 
     /// Waits for a line of standard output that starts with `prefix`, and answers the rest of it.
     pub(crate) async fn wait_for(&self, prefix: &str) -> String {
+        self.wait_on(Stream::Stdout, prefix).await
+    }
+
+    /// Waits for a remark of ours that starts with `prefix`.
+    pub(crate) async fn wait_for_note(&self, prefix: &str) {
+        self.wait_on(Stream::System, prefix).await;
+    }
+
+    async fn wait_on(&self, stream: Stream, prefix: &str) -> String {
         let mut count = self.count.subscribe();
         let found = async {
             loop {
-                let lines = self.lines(Stream::Stdout);
+                let lines = self.lines(stream);
                 if let Some(rest) = lines.iter().find_map(|line| line.strip_prefix(prefix)) {
                     return rest.to_owned();
                 }

@@ -117,13 +117,14 @@ impl MailAction {
 }
 
 fn address(header: &'static str, text: &str) -> Result<Address, RenderError> {
-    Address::parse(text).map_err(|error| RenderError::Header { header, reason: error.to_string() })
+    Address::parse(text)
+        .map_err(|error| RenderError::Header { header: header.into(), reason: error.to_string() })
 }
 
 /// RFC 8058 §3.1: one-click needs HTTPS.
 fn url(text: String) -> Result<String, RenderError> {
     let wrong = |reason: &str| RenderError::Header {
-        header: "List-Unsubscribe",
+        header: "List-Unsubscribe".into(),
         reason: format!("{text:?} {reason}"),
     };
     if !text.starts_with("https://") {

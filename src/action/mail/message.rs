@@ -55,7 +55,7 @@ impl RenderedMail {
         // `longest` counts the CR.
         if longest > LINE_LIMIT + 1 {
             return Err(RenderError::Header {
-                header: "message",
+                header: "message".into(),
                 reason: format!("a line has {} bytes, {LINE_LIMIT} are the limit", longest - 1),
             });
         }

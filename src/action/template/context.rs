@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 use minijinja::value::{Enumerator, Object, Value};
+use serde_json::{Map, Value as Json};
 
 use super::moment::Moment;
+use super::values::{Values, ValuesRoot};
 use crate::run::{Row, Scalar};
 
 /// The row has no such column.
 pub(super) const MISSING: &str = "missing";
 /// The row has the column without a value.
-const NULL: &str = "NULL";
+pub(super) const NULL: &str = "NULL";
 
 /// The variables of one rendering; cheap to use for several templates.
 #[derive(Debug)]
@@ -20,20 +22,30 @@ pub(crate) struct Context {
     misses: Misses,
 }
 
-/// A column that a template asked for in vain.
+/// A name that a template asked for in vain.
 #[derive(Clone, Debug)]
 pub(super) struct Miss {
-    pub(super) column: String,
+    pub(super) name: String,
+    pub(super) of: Of,
     pub(super) state: &'static str,
+}
+
+/// What a name that was missed would have been in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// A row of a database.
+    Row,
+    /// The values of something that is no row.
+    Values,
 }
 
 /// The last miss of a rendering. The engine's error for an undefined value does not name it.
 #[derive(Clone, Debug, Default)]
-struct Misses(Arc<Mutex<Option<Miss>>>);
+pub(super) struct Misses(Arc<Mutex<Option<Miss>>>);
 
 impl Misses {
-    fn record(&self, column: &str, state: &'static str) {
-        let miss = Miss { column: column.to_owned(), state };
+    pub(super) fn record(&self, name: impl Into<String>, of: Of, state: &'static str) {
+        let miss = Miss { name: name.into(), of, state };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(miss);
     }
 }
@@ -55,6 +67,13 @@ impl Context {
         let rows = rows.iter().map(|row| Value::from_object(RowValues::new(row, misses.clone()))).collect();
         let root = RowsRoot { rows, fire_time, now, misses: misses.clone() };
         Self { root: Value::from_object(root), misses }
+    }
+
+    /// For what is no row: its values are variables, as deep as they go. What is null counts as missing.
+    pub(crate) fn values(values: &Map<String, Json>, fire_time: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let misses = Misses::default();
+        let values = Values::new(values, String::new(), &misses);
+        Self { root: Value::from_object(ValuesRoot { values, fire_time, now }), misses }
     }
 
     pub(super) fn value(&self) -> Value {
@@ -88,11 +107,11 @@ impl RowValues {
         match self.find(name) {
             Some(value) if !value.is_undefined() => Some(value.clone()),
             Some(_) => {
-                self.misses.record(name, NULL);
+                self.misses.record(name, Of::Row, NULL);
                 None
             }
             None => {
-                self.misses.record(name, MISSING);
+                self.misses.record(name, Of::Row, MISSING);
                 None
             }
         }
@@ -153,7 +172,7 @@ impl Object for RowsRoot {
             "fire_time" => Some(Moment::value(self.fire_time)),
             "now" => Some(Moment::value(self.now)),
             other => {
-                self.misses.record(other, MISSING);
+                self.misses.record(other, Of::Row, MISSING);
                 None
             }
         }

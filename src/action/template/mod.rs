@@ -7,10 +7,15 @@
 mod context;
 mod escape;
 mod moment;
+mod values;
+
+use std::borrow::Cow;
 
 use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior};
 
 pub(crate) use context::Context;
+
+use context::{Miss, Of};
 
 use super::Outcome;
 use crate::settings::TemplateSource;
@@ -24,6 +29,8 @@ pub(crate) enum Place {
     Html,
     /// A URL: everything but unreserved characters is percent-encoded, `| safe` lets a URL through.
     Url,
+    /// JSON: texts are escaped for the inside of a JSON string, `| tojson` writes any value whole.
+    Json,
 }
 
 /// Why a template could not be compiled.
@@ -67,11 +74,23 @@ pub enum RenderError {
         /// The fault is the template's own: every row fails alike.
         every_row: bool,
     },
-    /// An address is not one.
+    /// There is no value where the template needs one.
+    #[error(
+        "there is no value `{name}` ({origin} line {line}); mend the name, or write {{{{ {name} | default(\"…\") }}}}"
+    )]
+    Value {
+        /// The path of the value, as in `event.Message`.
+        name: String,
+        /// The file, or the path of the inline text.
+        origin: String,
+        /// Line in it, from 1.
+        line: usize,
+    },
+    /// An address, a URL or a header is not one.
     #[error("{header}: {reason}")]
     Header {
         /// The header it was meant for.
-        header: &'static str,
+        header: Cow<'static, str>,
         /// What is wrong with it.
         reason: String,
     },
@@ -94,32 +113,35 @@ impl From<RenderError> for Outcome {
 #[derive(Debug)]
 pub(crate) struct Templates {
     env: Environment<'static>,
-    origins: Vec<(&'static str, String)>,
+    origins: Vec<(Cow<'static, str>, String)>,
 }
 
 impl Templates {
     /// Compiles `sources`: a name of the action's own choice, where the text stands, and the text.
     pub(crate) fn compile(
-        sources: Vec<(&'static str, Place, TemplateSource)>,
+        sources: Vec<(impl Into<Cow<'static, str>>, Place, TemplateSource)>,
     ) -> Result<Self, TemplateError> {
+        let sources: Vec<(Cow<'static, str>, _, _)> =
+            sources.into_iter().map(|(name, place, source)| (name.into(), place, source)).collect();
         let mut env = Environment::new();
         env.set_undefined_behavior(UndefinedBehavior::SemiStrict);
-        if sources.iter().any(|(_, place, _)| *place == Place::Url) {
+        if sources.iter().any(|(_, place, _)| matches!(place, Place::Url | Place::Json)) {
             env.set_formatter(escape::format);
         }
         env.add_filter("urlencode", escape::urlencode);
-        let places: Vec<_> = sources.iter().map(|(name, place, _)| (*name, *place)).collect();
+        let places: Vec<_> = sources.iter().map(|(name, place, _)| (name.clone(), *place)).collect();
         env.set_auto_escape_callback(move |name| {
             let place = places.iter().find(|(known, _)| *known == name).map(|(_, place)| *place);
             match place {
                 Some(Place::Html) => AutoEscape::Html,
                 Some(Place::Url) => escape::URL,
+                Some(Place::Json) => escape::JSON,
                 Some(Place::Text) | None => AutoEscape::None,
             }
         });
         let mut origins = Vec::with_capacity(sources.len());
         for (name, _, source) in sources {
-            env.add_template_owned(name, source.text).map_err(|error| TemplateError {
+            env.add_template_owned(name.clone(), source.text).map_err(|error| TemplateError {
                 origin: source.origin.clone(),
                 line: error.line().unwrap_or(1),
                 message: message(&error),
@@ -168,10 +190,13 @@ impl Templates {
             .find(|(known, _)| *known == name)
             .map_or_else(|| name.to_owned(), |(_, origin)| origin.clone());
         let line = error.line().unwrap_or(1);
-        let missed = context.missed().filter(|missed| !self.is_global(&missed.column));
+        let missed = context.missed().filter(|missed| !self.is_global(&missed.name));
         match (error.kind(), missed) {
-            (ErrorKind::UndefinedError, Some(missed)) => {
-                RenderError::Column { column: missed.column, state: missed.state, origin, line }
+            (ErrorKind::UndefinedError, Some(Miss { name, of: Of::Row, state })) => {
+                RenderError::Column { column: name, state, origin, line }
+            }
+            (ErrorKind::UndefinedError, Some(Miss { name, of: Of::Values, .. })) => {
+                RenderError::Value { name, origin, line }
             }
             (kind, _) => RenderError::Template {
                 origin,

@@ -79,6 +79,12 @@ impl<A: Deliver> Flow<'_, A> {
         while self.deliveries.len() < self.job.settings.concurrency.max(1) && self.in_second_look == 0 {
             let read_at = self.ready.front()?.read_at;
             let now = self.job.clock.monotonic();
+            if let Some(outage) = &self.outage {
+                let wait = outage.wait_left(now);
+                if !self.deliveries.is_empty() || wait.is_some() {
+                    return wait;
+                }
+            }
             if now.saturating_sub(read_at) > STALE {
                 self.read_ready_again();
                 return None;

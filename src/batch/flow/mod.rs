@@ -7,10 +7,12 @@
 //!
 //! - `intake`: rows from the source and the retry lane, up to their reservation
 //! - `delivery`: tickets into deliveries
+//! - `outage`: when nobody is there to take deliveries
 //! - `settle`: outcomes into the ledger, marks into the source
 
 mod delivery;
 mod intake;
+mod outage;
 mod settle;
 
 use std::collections::VecDeque;
@@ -20,6 +22,7 @@ use tokio::task::JoinSet;
 
 use self::delivery::Deliveries;
 use self::intake::Intake;
+use self::outage::Outage;
 use self::settle::{Lingering, PendingMark, PendingStep, Settled};
 use super::account::{Account, Heading};
 use super::deliver::Deliver;
@@ -27,7 +30,7 @@ use super::errors::Errors;
 use super::job::{Job, is_lane_run};
 use super::pace::Pacer;
 use super::source::{Marked, Moment, Page};
-use super::ticket::{Lane, Position, Ticket, lane_heading, put_back};
+use super::ticket::{Lane, Position, Ticket, lane_heading};
 use crate::db::DbError;
 use crate::run::{Fire, Outcome, Row, RunContext, Status, Stream};
 use crate::settings::Pages;
@@ -111,6 +114,7 @@ pub(super) struct Flow<'a, A: Deliver> {
     /// Where the sweep stands if nothing that is ready is started.
     started: Position,
     deliveries: Deliveries,
+    outage: Option<Outage>,
     /// Outcomes that are not written yet.
     settled: Vec<Settled>,
     /// Rows whose mark is to come.
@@ -170,6 +174,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             workers: JoinSet::new(),
             intake,
             ready: VecDeque::new(),
+            outage: None,
             depth: (2 * job.settings.concurrency).clamp(1, job.settings.window.max(1)),
             settled: Vec::new(),
             to_mark: Vec::new(),
@@ -210,6 +215,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             self.stop = Some(Stop::TimeLimit);
         }
         self.deliveries.abort_if_due(now);
+        self.give_up_if_due(now);
         if self.stop.is_some() {
             self.release();
         }
@@ -241,9 +247,9 @@ impl<'a, A: Deliver> Flow<'a, A> {
                 Err(error) => self.broken = Some(format!("a worker of the batch died: {error}")),
             },
             Some((ticket, outcome)) = self.deliveries.next() => {
-                self.delivered(&ticket, outcome);
+                self.delivered(ticket, outcome);
                 while let Some((ticket, outcome)) = self.deliveries.try_next() {
-                    self.delivered(&ticket, outcome);
+                    self.delivered(ticket, outcome);
                 }
             }
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}
@@ -283,7 +289,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
                     self.to_forget.push(ticket.entry);
                 }
                 Lane::Retry { own } => {
-                    let verdict = put_back(&ticket, "the run was stopped".to_owned(), now);
+                    let verdict = self.put_back(&ticket, now);
                     let heading = own.then(|| lane_heading(ticket.doubtful));
                     if !own {
                         self.account.selected -= 1;

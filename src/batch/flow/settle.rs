@@ -52,11 +52,21 @@ pub(super) struct PendingStep {
 
 impl<A: Deliver> Flow<'_, A> {
     /// A delivery has ended.
-    pub(super) fn delivered(&mut self, ticket: &Arc<Ticket>, outcome: Outcome) {
+    pub(super) fn delivered(&mut self, ticket: Arc<Ticket>, outcome: Outcome) {
+        let (ticket, outcome) = match outcome {
+            Outcome::Unreachable { reason } => match self.came_back(ticket, reason) {
+                Some((ticket, reason)) => (ticket, Outcome::Unreachable { reason }),
+                None => return,
+            },
+            answer => {
+                self.somebody_is_there(&answer);
+                (ticket, answer)
+            }
+        };
         if let Outcome::Halt { reason } = &outcome {
             self.harm(format!("stopped, nothing more would be delivered: {reason}"));
         }
-        let (verdict, heading) = self.job.rules.settle(ticket, outcome, self.job.clock.now());
+        let (verdict, heading) = self.job.rules.settle(&ticket, outcome, self.job.clock.now());
         let failure = match &verdict {
             Verdict::Sent { .. } => Some(None),
             Verdict::Failed { reason } => Some(Some(reason.clone())),
@@ -107,7 +117,11 @@ impl<A: Deliver> Flow<'_, A> {
         }
         // Marks that lag far behind would fill the memory.
         let lagging = self.to_mark.len() > 4 * MARK_GROUP;
-        let room = if lagging { 0 } else { self.job.settings.window.max(1).saturating_sub(self.ahead()) };
+        let room = if lagging || self.outage.is_some() {
+            0
+        } else {
+            self.job.settings.window.max(1).saturating_sub(self.ahead())
+        };
         let room = room.min(self.depth.saturating_sub(self.ready.len()));
         if self.launch_lane(room) {
             self.stepping = true;
@@ -150,7 +164,10 @@ impl<A: Deliver> Flow<'_, A> {
     /// Enough is reserved to keep the deliveries busy: outcomes may gather, so that more of them share a commit.
     fn may_gather(&self) -> bool {
         let slack = self.ready.len() > self.job.settings.concurrency;
-        slack && self.stop.is_none() && self.settled.len() < self.job.settings.window / 4
+        slack
+            && self.stop.is_none()
+            && self.outage.is_none()
+            && self.settled.len() < self.job.settings.window / 4
     }
 
     /// A step is durable, or the ledger is broken.

@@ -5,6 +5,7 @@ mod crash;
 mod digest;
 mod fuse;
 mod lane;
+mod outage;
 mod outcomes;
 mod preview;
 mod source_conformance;

@@ -52,6 +52,10 @@ pub(super) fn uncertain() -> Answer {
     Answer::Give(Outcome::Uncertain { reason: "dropped at the end".to_owned() })
 }
 
+pub(super) fn unreachable() -> Answer {
+    Answer::Give(Outcome::Unreachable { reason: "nobody listens".to_owned() })
+}
+
 pub(super) fn halt() -> Answer {
     Answer::Give(Outcome::Halt { reason: "530 log in first".to_owned() })
 }
@@ -363,6 +367,7 @@ fn settings() -> BatchSettings {
         rate: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
+        patience: Duration::from_secs(300),
         pause_on_errors: Some(ErrorLimit { percent: 50, of_last: 200 }),
     }
 }

@@ -61,7 +61,7 @@ pub(super) async fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagno
                 let Some(inspector) = inspectors.get(sql.database.as_str()) else { continue };
                 statements::check(sql, inspector, &file, &mut found).await;
             }
-            TargetSettings::Function(_) | TargetSettings::Command(_) => {}
+            TargetSettings::Function(_) | TargetSettings::Command(_) | TargetSettings::Http(_) => {}
         }
     }
     found

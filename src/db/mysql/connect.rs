@@ -5,9 +5,10 @@ use std::time::Duration;
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, OptsBuilder, SslOpts};
 
-use super::super::{Access, tls};
+use super::super::Access;
 use super::fault::said;
 use crate::settings::{Secret, ServerSettings, TlsMode};
+use crate::tls;
 
 /// How long a server may take until it has let us in.
 const CONNECT: Duration = Duration::from_secs(10);

@@ -4,8 +4,8 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, Config, Connection, Error, NoTls, Socket, tls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::super::tls as encryption;
 use crate::settings::TlsMode;
+use crate::tls as encryption;
 
 /// Why there is no connection.
 #[derive(Debug)]

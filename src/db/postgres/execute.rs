@@ -9,10 +9,11 @@ use tokio_postgres::{CancelToken, Error};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::CancellationToken;
 
+use super::super::DbError;
 use super::super::execute::{Failure, MESSAGE, PAGE, Script, Values};
-use super::super::{DbError, tls};
 use super::{Database, Session, Text, is_in_the_way, time};
 use crate::sql::Dialect;
+use crate::tls;
 
 /// How often others may be in the way before it is given up.
 const TRIES: u32 = 5;

@@ -135,7 +135,13 @@ impl MemoryStore {
                 let mark = settings.enabled.then_some(now);
                 let (runs, spans) = Default::default();
                 self.triggers.push(TriggerRow { function, name, mark, paused_since: None, runs, spans });
-                triggers.push(Place { id, accounted: now, paused_since: None, ahead: None });
+                triggers.push(Place {
+                    id,
+                    accounted: now,
+                    paused_since: None,
+                    paused_because: None,
+                    ahead: None,
+                });
                 continue;
             };
             let row = &mut self.triggers[place(id)];
@@ -146,7 +152,13 @@ impl MemoryStore {
                 row.mark = settings.enabled.then_some(now);
             }
             let accounted = accounted.unwrap_or(now);
-            triggers.push(Place { id, accounted, paused_since: row.paused_since, ahead });
+            triggers.push(Place {
+                id,
+                accounted,
+                paused_since: row.paused_since,
+                paused_because: None,
+                ahead,
+            });
         }
         Enrolled { function, triggers }
     }
@@ -335,6 +347,7 @@ impl MemoryStore {
             created_at: run.created_at,
             started_at: run.started_at,
             finished_at: run.finished_at,
+            retry_at: None,
             message: None,
             result: None,
         }

@@ -159,7 +159,7 @@ impl Both {
             Op::Pause { trigger, skipped, now } => {
                 let spans = paused(id(trigger), skipped);
                 memory.pause(&[id(trigger)], &spans, now);
-                disk.pause(vec![id(trigger)], spans, now).await.unwrap();
+                disk.pause(vec![id(trigger)], None, spans, now).await.unwrap();
             }
             Op::Resume { trigger, skipped, now } => {
                 let spans = paused(id(trigger), skipped);

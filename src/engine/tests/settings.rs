@@ -29,5 +29,12 @@ pub(super) fn trigger(name: &str, expression: &str, misfire: Misfire) -> Trigger
 pub(super) fn function(name: &str, overlap: Overlap, triggers: Vec<TriggerSettings>) -> Arc<Function> {
     let runner = Runner::Inline(Inline::new(|_| Box::pin(async { Outcome::succeeded(None) })));
     let on_interrupted = OnInterrupted::Fail;
-    Arc::new(Function { name: name.to_owned(), triggers: triggers.into(), overlap, on_interrupted, runner })
+    Arc::new(Function {
+        name: name.to_owned(),
+        triggers: triggers.into(),
+        overlap,
+        on_interrupted,
+        retry: None,
+        runner,
+    })
 }

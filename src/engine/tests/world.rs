@@ -157,6 +157,7 @@ impl World {
                     self.store.adopt(run.id);
                     self.scheduler().wait(pending);
                 }
+                LeftOpen::GoOn(pending) => panic!("nothing is tried again here: {pending:?}"),
                 LeftOpen::End { rerun, .. } => {
                     self.store.finish(run.id, Status::Interrupted, false, self.wall);
                     effects.claim.extend(rerun);

@@ -12,7 +12,7 @@ macro_rules! runs_where {
     ($condition:literal) => {
         concat!(
             "SELECT run.id, request_id, function.name AS function, trigger.name AS trigger, fire_time, reason, \
-                    attempt, missed, state, repeats, created_at, started_at, finished_at, message, result \
+                    attempt, missed, state, repeats, created_at, started_at, finished_at, retry_at, message, result \
              FROM run JOIN function ON function.id = run.function JOIN trigger ON trigger.id = run.trigger WHERE ",
             $condition
         )
@@ -49,6 +49,7 @@ pub(super) fn record(row: &Row) -> RunRecord {
         created_at: row.get("created_at"),
         started_at: row.get("started_at"),
         finished_at: row.get("finished_at"),
+        retry_at: row.get("retry_at"),
         message: row.get("message"),
         result: result.map(|text| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))),
     }

@@ -18,10 +18,12 @@
 //! ends and starts of runs change nothing the second time, a span of skipped fires may be recorded twice. A batch
 //! run ends; what it had delivered and not recorded is uncertain, and the next run's recovery settles it.
 
+pub(in crate::store) mod attempts;
 pub(in crate::store) mod claims;
 pub(in crate::store) mod history;
 pub(in crate::store) mod ledger;
 pub(in crate::store) mod ledger_rows;
+pub(in crate::store) mod memo;
 mod owner;
 pub(in crate::store) mod prune;
 mod queue;

@@ -5,7 +5,12 @@ use std::cmp::Ordering;
 use super::session::Session;
 use super::{Server, StoreError, quoted};
 
-const MIGRATIONS: [&str; 1] = [include_str!("schema/001_state.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("schema/001_state.sql"),
+    include_str!("schema/002_pause_reason.sql"),
+    include_str!("schema/003_attempts.sql"),
+    include_str!("schema/004_memo.sql"),
+];
 
 fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::StoreError;
 use super::session::Session;
 use crate::settings::TriggerSettings;
-use crate::store::triggers::{Enrolled, Enrolment, FunctionId, Others, Place, TriggerId};
+use crate::store::triggers::{Enrolled, Enrolment, FunctionId, Others, Pause, Place, TriggerId};
 
 const SETTLE: &str = "
     UPDATE trigger SET mark = newest.fire_time
@@ -16,9 +16,9 @@ const NEW_FUNCTIONS: &str = "
     SELECT name FROM unnest($1::text[]) WITH ORDINALITY AS new (name, nth)
     WHERE NOT EXISTS (SELECT FROM function WHERE function.name = new.name) ORDER BY nth";
 const FUNCTIONS: &str = "SELECT name, id FROM function WHERE name = ANY($1)";
-const ALL_TRIGGERS: &str = "SELECT function, name, id, mark, paused_since FROM trigger";
+const ALL_TRIGGERS: &str = "SELECT function, name, id, mark, paused_since, paused_because FROM trigger";
 const TRIGGERS_OF: &str =
-    "SELECT function, name, id, mark, paused_since FROM trigger WHERE function = ANY($1)";
+    "SELECT function, name, id, mark, paused_since, paused_because FROM trigger WHERE function = ANY($1)";
 const NEW_TRIGGERS: &str = "
     INSERT INTO trigger (function, name, mark)
     SELECT function, name, mark
@@ -27,7 +27,7 @@ const NEW_TRIGGERS: &str = "
 const SET_MARKS: &str = "
     UPDATE trigger SET mark = new.mark FROM unnest($1::bigint[], $2::bigint[]) AS new (id, mark)
     WHERE trigger.id = new.id";
-const PAUSE: &str = "UPDATE trigger SET paused_since = $2 WHERE id = ANY($1)";
+const PAUSE: &str = "UPDATE trigger SET paused_since = $2, paused_because = $3 WHERE id = ANY($1)";
 
 /// Lifts each trigger's mark to its newest scheduled run: afterwards the marks alone say how far triggers are
 /// accounted for. For the opening of the state.
@@ -36,8 +36,8 @@ pub(super) async fn settle_marks(session: &Session) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// A trigger's row: number, mark, pause.
-type Known = (TriggerId, Option<i64>, Option<i64>);
+/// A trigger's row: number, mark, pause and its reason.
+type Known = (TriggerId, Option<i64>, Option<i64>, Option<String>);
 
 /// See [`crate::store::Store::enroll`].
 pub(in crate::store) async fn enroll(
@@ -56,7 +56,13 @@ pub(in crate::store) async fn enroll(
         for settings in enrolment.triggers.iter() {
             let Some(known) = known.remove(&(function, settings.name.to_string())) else {
                 new.push((function, &*settings.name, settings.enabled.then_some(now)));
-                triggers.push(Place { id: 0, accounted: now, paused_since: None, ahead: None });
+                triggers.push(Place {
+                    id: 0,
+                    accounted: now,
+                    paused_since: None,
+                    paused_because: None,
+                    ahead: None,
+                });
                 continue;
             };
             let (place, anew) = place(settings, known, others, now);
@@ -68,8 +74,8 @@ pub(in crate::store) async fn enroll(
         enrolled.push(Enrolled { function, triggers });
     }
     if others == Others::Leave {
-        let strangers = known.into_values().filter(|(_, mark, _)| mark.is_some());
-        marks.extend(strangers.map(|(id, _, _)| (id, None)));
+        let strangers = known.into_values().filter(|(_, mark, ..)| mark.is_some());
+        marks.extend(strangers.map(|(id, ..)| (id, None)));
     }
     set_marks(session, &marks).await?;
     let ids = insert(session, &new).await?;
@@ -86,7 +92,7 @@ pub(in crate::store) async fn enroll(
 /// Where a known trigger stands, and whether its mark is set anew.
 fn place(
     settings: &TriggerSettings,
-    (id, mark, paused_since): Known,
+    (id, mark, paused_since, paused_because): Known,
     others: Others,
     now: i64,
 ) -> (Place, bool) {
@@ -94,7 +100,7 @@ fn place(
     let ahead = mark.filter(|mark| settings.enabled && *mark > now);
     // A mark in the future is put back by a start alone: whoever fires triggers now goes on behind it.
     let anew = accounted.is_none() && (ahead.is_none() || others == Others::Leave);
-    (Place { id, accounted: accounted.unwrap_or(now), paused_since, ahead }, anew)
+    (Place { id, accounted: accounted.unwrap_or(now), paused_since, paused_because, ahead }, anew)
 }
 
 /// Numbers of the functions, in order; new ones for those that have none.
@@ -115,7 +121,10 @@ async fn known_triggers(
         Others::Leave => session.query(ALL_TRIGGERS, &[]).await?,
         Others::Stay => session.query(TRIGGERS_OF, &[&functions]).await?,
     };
-    Ok(rows.iter().map(|row| ((row.get(0), row.get(1)), (row.get(2), row.get(3), row.get(4)))).collect())
+    Ok(rows
+        .iter()
+        .map(|row| ((row.get(0), row.get(1)), (row.get(2), row.get(3), row.get(4), row.get(5))))
+        .collect())
 }
 
 async fn insert(
@@ -161,8 +170,9 @@ fn distinct(triggers: &[TriggerId]) -> impl Iterator<Item = TriggerId> {
 pub(in crate::store) async fn set_paused(
     session: &Session,
     triggers: &[TriggerId],
-    since: Option<i64>,
+    pause: Option<&Pause>,
 ) -> Result<(), StoreError> {
-    session.execute(PAUSE, &[&triggers, &since]).await?;
+    let (since, because) = (pause.map(|pause| pause.since), pause.and_then(|pause| pause.because.as_deref()));
+    session.execute(PAUSE, &[&triggers, &since, &because]).await?;
     Ok(())
 }

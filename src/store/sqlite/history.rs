@@ -9,7 +9,7 @@ use crate::store::runs::{HistoryFilter, RecordedLine, RunId, RunRecord, SkippedR
 /// The head of a query for [`record`].
 pub(super) const RUNS: &str = "
     SELECT run.id, request_id, function.name AS function, trigger.name AS trigger, fire_time, reason, attempt, missed,
-           state, repeats, created_at, started_at, finished_at, message, result
+           state, repeats, created_at, started_at, finished_at, retry_at, message, result
     FROM run JOIN function ON function.id = run.function JOIN trigger ON trigger.id = run.trigger";
 
 pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
@@ -28,6 +28,7 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         created_at: row.get("created_at")?,
         started_at: row.get("started_at")?,
         finished_at: row.get("finished_at")?,
+        retry_at: row.get("retry_at")?,
         message: row.get("message")?,
         result: result.map(|text| serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text))),
     })

@@ -5,6 +5,7 @@
 //! reply means durable, a failing write undoes only itself, and ten thousand fires at one instant cost a handful
 //! of syncs, during which the writer goes on.
 
+pub(in crate::store) mod attempts;
 mod checkpoint;
 pub(in crate::store) mod claims;
 mod ends;
@@ -13,6 +14,7 @@ pub(in crate::store) mod ledger;
 pub(in crate::store) mod ledger_lane;
 pub(in crate::store) mod ledger_rows;
 mod lock;
+pub(in crate::store) mod memo;
 pub(in crate::store) mod prune;
 mod reader;
 pub(in crate::store) mod runs;

@@ -7,10 +7,13 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/001_runs.sql"),
     include_str!("schema/002_ledger.sql"),
     include_str!("schema/003_names_as_numbers.sql"),
+    include_str!("schema/004_pause_reason.sql"),
+    include_str!("schema/005_attempts.sql"),
+    include_str!("schema/006_memo.sql"),
 ];
 
 /// Durable commits, readers beside the writer, and a wait instead of an error when a reader is busy.

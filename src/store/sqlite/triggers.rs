@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::StoreError;
 use crate::settings::TriggerSettings;
-use crate::store::triggers::{Enrolled, Enrolment, FunctionId, Others, Place, TriggerId};
+use crate::store::triggers::{Enrolled, Enrolment, FunctionId, Others, Pause, Place, TriggerId};
 
 /// Lifts each trigger's mark to its newest scheduled run: afterwards the marks alone say how far triggers are
 /// accounted for. For the opening of the state.
@@ -55,8 +55,8 @@ fn enroll_one(
     Ok(Enrolled { function, triggers })
 }
 
-/// A trigger's row: number, mark, pause.
-type Known = (TriggerId, Option<i64>, Option<i64>);
+/// A trigger's row: number, mark, pause and its reason.
+type Known = (TriggerId, Option<i64>, Option<i64>, Option<String>);
 
 fn place(
     connection: &Connection,
@@ -66,13 +66,13 @@ fn place(
     others: Others,
     now: i64,
 ) -> Result<Place, StoreError> {
-    let Some((id, mark, paused_since)) = known else {
+    let Some((id, mark, paused_since, paused_because)) = known else {
         let mark = settings.enabled.then_some(now);
         connection
             .prepare_cached("INSERT INTO trigger (function, name, mark) VALUES (?1, ?2, ?3)")?
             .execute(params![function, &*settings.name, mark])?;
         let id = connection.last_insert_rowid();
-        return Ok(Place { id, accounted: now, paused_since: None, ahead: None });
+        return Ok(Place { id, accounted: now, paused_since: None, paused_because: None, ahead: None });
     };
     let accounted = mark.filter(|mark| settings.enabled && *mark <= now);
     let ahead = mark.filter(|mark| settings.enabled && *mark > now);
@@ -81,7 +81,7 @@ fn place(
         let mark = settings.enabled.then_some(now);
         set_mark(connection, id, mark)?;
     }
-    Ok(Place { id, accounted: accounted.unwrap_or(now), paused_since, ahead })
+    Ok(Place { id, accounted: accounted.unwrap_or(now), paused_since, paused_because, ahead })
 }
 
 fn function_id(connection: &Connection, name: &str) -> Result<FunctionId, StoreError> {
@@ -100,10 +100,12 @@ fn known_triggers(
     connection: &Connection,
     function: FunctionId,
 ) -> Result<HashMap<String, Known>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT name, id, mark, paused_since FROM trigger WHERE function = ?1")?;
-    let known =
-        statement.query_map([function], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?))))?;
+    let mut statement = connection.prepare_cached(
+        "SELECT name, id, mark, paused_since, paused_because FROM trigger WHERE function = ?1",
+    )?;
+    let known = statement.query_map([function], |row| {
+        Ok((row.get(0)?, (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+    })?;
     Ok(known.collect::<Result<_, _>>()?)
 }
 
@@ -125,7 +127,7 @@ fn leave_strangers(connection: &Connection, functions: &[Enrolment]) -> Result<(
         for trigger in enrolment.triggers.iter() {
             strangers.remove(&*trigger.name);
         }
-        for (id, _, _) in strangers.into_values() {
+        for (id, ..) in strangers.into_values() {
             set_mark(connection, id, None)?;
         }
     }
@@ -166,11 +168,13 @@ pub(in crate::store) fn start_anew(
 pub(in crate::store) fn set_paused(
     connection: &Connection,
     triggers: &[TriggerId],
-    since: Option<i64>,
+    pause: Option<&Pause>,
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached("UPDATE trigger SET paused_since = ?2 WHERE id = ?1")?;
+    let (since, because) = (pause.map(|pause| pause.since), pause.and_then(|pause| pause.because.as_deref()));
+    let mut statement = connection
+        .prepare_cached("UPDATE trigger SET paused_since = ?2, paused_because = ?3 WHERE id = ?1")?;
     for trigger in triggers {
-        statement.execute(params![trigger, since])?;
+        statement.execute(params![trigger, since, because])?;
     }
     Ok(())
 }

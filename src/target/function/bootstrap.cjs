@@ -55,11 +55,6 @@
     frame(Buffer.from(JSON.stringify(message)));
   }
 
-  // In KiB, the largest so far.
-  function memory() {
-    return process.resourceUsage ? process.resourceUsage().maxRSS : Math.ceil(process.memoryUsage().rss / 1024);
-  }
-
   // One line for people, and the lines below it. Anything can be thrown.
   function describe(error) {
     let message;
@@ -92,13 +87,13 @@
       } catch (error) {
         unrecorded = `it is no JSON: ${describe(error).message}`;
       }
-      reply({ returned: { memory: memory(), unrecorded } });
+      reply({ returned: { unrecorded } });
       frame(Buffer.from(json === undefined ? 'null' : json));
     });
   }
 
   function threw(error) {
-    finish(() => reply({ threw: { memory: memory(), ...describe(error), worker_is_good: main !== undefined } }));
+    finish(() => reply({ threw: { ...describe(error), worker_is_good: main !== undefined } }));
   }
 
   function finish(answer) {

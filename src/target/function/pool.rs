@@ -1,14 +1,16 @@
-//! The idle workers of one function.
+//! The workers of one function: the idle ones, and how many there may be.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::launch::{self, Launch};
+use super::language;
+use super::launch::Launch;
 use super::worker::{Call, End, Served, Worker};
 use crate::settings::CodeSettings;
+use crate::target::cut::Cut;
 use crate::target::host::Host;
 use crate::target::log::RunLog;
 
@@ -20,26 +22,49 @@ pub struct Pool {
     host: Host,
     /// None once the pool is closed.
     idle: Mutex<Option<Vec<Handle>>>,
+    /// One for each call that may be under way.
+    places: Semaphore,
     tasks: TaskTracker,
 }
 
 /// Sends calls to a worker. The worker ends when its handle is dropped.
 type Handle = mpsc::Sender<Call>;
 
+/// How a call went.
+pub struct Called {
+    pub end: End,
+    /// KiB; the most that was used, where it is known.
+    pub memory: Option<u64>,
+}
+
+impl Called {
+    fn unstarted(problem: String) -> Self {
+        Self { end: End::Unstarted(problem), memory: None }
+    }
+}
+
 impl Pool {
     pub fn new(settings: &CodeSettings, host: &Host) -> Self {
-        let (settings, host) = (settings.clone(), host.clone());
-        Self { settings, host, idle: Mutex::new(Some(Vec::new())), tasks: TaskTracker::new() }
+        Self {
+            settings: settings.clone(),
+            host: host.clone(),
+            idle: Mutex::new(Some(Vec::new())),
+            places: Semaphore::new(settings.concurrency),
+            tasks: TaskTracker::new(),
+        }
     }
 
-    /// Has one worker serve one call: an idle one, or a new one.
+    /// Has one worker serve one call: an idle one, or a new one. Waits in line when all are at work.
     pub async fn call(
         &self,
         function: &str,
         request: Vec<u8>,
         log: &Arc<RunLog>,
         abort: &CancellationToken,
-    ) -> End {
+    ) -> Called {
+        let Some(_place) = self.place(log, abort).await else {
+            return Called { end: End::Cut(Cut::Abort), memory: None };
+        };
         let request: Arc<[u8]> = request.into();
         let prepare = || {
             let (done, answer) = oneshot::channel();
@@ -62,9 +87,9 @@ impl Pool {
         match self.hire(function, call) {
             Ok(worker) => match answer.await {
                 Ok(served) => self.settle(worker, served),
-                Err(_) => End::Unstarted("the worker's task broke off".to_owned()),
+                Err(_) => Called::unstarted("the worker's task broke off".to_owned()),
             },
-            Err(problem) => End::Unstarted(problem),
+            Err(problem) => Called::unstarted(problem),
         }
     }
 
@@ -75,24 +100,44 @@ impl Pool {
         self.tasks.wait().await;
     }
 
+    /// First come, first served. None when the call must not begin any more.
+    async fn place(&self, log: &RunLog, abort: &CancellationToken) -> Option<SemaphorePermit<'_>> {
+        if let Ok(place) = self.places.try_acquire() {
+            return Some(place);
+        }
+        log.note(format!(
+            "waits: `concurrency` is {}, and as many calls are under way",
+            self.settings.concurrency
+        ));
+        tokio::select! {
+            biased;
+            place = self.places.acquire() => {
+                log.begin_after_wait();
+                place.ok()
+            }
+            () = abort.cancelled() => None,
+        }
+    }
+
     fn hire(&self, function: &str, first: Call) -> Result<Handle, String> {
-        if let Some(problem) = launch::problem(&self.settings) {
+        let language = language::of(&self.settings);
+        if let Some(problem) = language.problem(&self.settings) {
             return Err(problem);
         }
-        let node = launch::program(&self.settings).unwrap_or_default();
-        let launch = Launch::new(&node, &self.settings, function, self.host.limits.result);
-        let launch = launch.map_err(|error| format!("cannot start Node.js: {error}"))?;
+        let program = language.program(&self.settings).unwrap_or_default();
+        let launch = Launch::new(&program, &self.settings, function, self.host.limits.result);
+        let launch = launch.map_err(|error| format!("cannot start {}: {error}", language.name))?;
         let (handle, calls) = mpsc::channel(1);
         self.tasks.spawn(Worker::live(launch, function.into(), self.host.clone(), first, calls));
         Ok(handle)
     }
 
-    fn settle(&self, worker: Handle, served: Served) -> End {
+    fn settle(&self, worker: Handle, served: Served) -> Called {
         if let (true, Some(idle)) = (served.worker_lives, &mut *self.idle()) {
             idle.retain(|worker| !worker.is_closed());
             idle.push(worker);
         }
-        served.end
+        Called { end: served.end, memory: served.memory }
     }
 
     fn take(&self) -> Option<Handle> {

@@ -24,7 +24,7 @@ pub enum Reply {
     Threw(Threw),
     /// An error that nobody caught; the process is about to end, unless user code prevents it.
     Dying(Dying),
-    /// The process ends by `process.exit`, or after [`Reply::Dying`].
+    /// The process ends by `process.exit` or `sys.exit`, or after [`Reply::Dying`].
     Exiting {
         /// Its exit code.
         code: i32,
@@ -34,8 +34,6 @@ pub enum Reply {
 /// The handler returned.
 #[derive(Debug, Deserialize)]
 pub struct Returned {
-    /// KiB; the largest resident size of the worker so far.
-    pub memory: u64,
     /// Why the value is not recorded.
     pub unrecorded: Option<String>,
     /// The value as JSON; it comes in a frame of its own.
@@ -46,8 +44,6 @@ pub struct Returned {
 /// The handler failed.
 #[derive(Debug, Deserialize)]
 pub struct Threw {
-    /// KiB; the largest resident size of the worker so far.
-    pub memory: u64,
     /// One line.
     pub message: String,
     /// The stack and the like.
@@ -124,13 +120,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_return_value_comes_in_a_second_frame() {
-        let bytes =
-            [frame(br#"{"returned":{"memory":7}}"#), frame(b"[1]"), frame(br#"{"exiting":{"code":3}}"#)];
+        let bytes = [
+            frame(br#"{"returned":{"unrecorded":"why"}}"#),
+            frame(b"[1]"),
+            frame(br#"{"exiting":{"code":3}}"#),
+        ];
         let replies = replies(&bytes.concat()).await;
         let [Reply::Returned(returned), Reply::Exiting { code: 3 }] = &replies[..] else {
             panic!("{replies:?}")
         };
-        assert_eq!((returned.memory, returned.json.as_slice()), (7, b"[1]".as_slice()));
+        assert_eq!(
+            (returned.unrecorded.as_deref(), returned.json.as_slice()),
+            (Some("why"), b"[1]".as_slice())
+        );
     }
 
     #[tokio::test]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::launch;
 use super::pool::Pool;
 use super::request::{context, request};
 use super::worker::End;
+use super::{language, launch};
 use crate::run::{Fire, Outcome, Preview, RunContext};
 use crate::settings::CodeSettings;
 use crate::target::host::Host;
@@ -28,19 +28,17 @@ impl FunctionTarget {
 
     /// One attempt, from `START` to `Report`.
     pub async fn run(&self, fire: &Fire, context: &RunContext) -> Outcome {
-        let limit = self.host.limits.output;
+        let limit = self.settings.max_output.unwrap_or(self.host.limits.output);
         let log = Arc::new(RunLog::start(&context.output, &fire.request_id, limit, &self.host.clock));
         let call = request(fire, &self.settings);
-        let end = self.pool.call(&fire.function, call, &log, &context.abort).await;
-        let (outcome, detail, memory) = match end {
-            End::Returned { result, unrecorded, memory } => {
-                (returned(result, unrecorded, &log), Vec::new(), Some(memory))
-            }
-            End::Threw(threw) => (Outcome::failed(threw.message), threw.detail, Some(threw.memory)),
-            End::Died(how) | End::Unstarted(how) => (Outcome::failed(how), Vec::new(), None),
-            End::Cut(cut) => (cut.outcome(), Vec::new(), None),
+        let called = self.pool.call(&fire.function, call, &log, &context.abort).await;
+        let (outcome, detail) = match called.end {
+            End::Returned { result, unrecorded } => (returned(result, unrecorded, &log), Vec::new()),
+            End::Threw(threw) => (Outcome::failed(threw.message), threw.detail),
+            End::Died(how) | End::Unstarted(how) => (Outcome::failed(how), Vec::new()),
+            End::Cut(cut) => (cut.outcome(), Vec::new()),
         };
-        log.end(&outcome, &detail, memory);
+        log.end(&outcome, &detail, called.memory);
         outcome
     }
 
@@ -52,23 +50,24 @@ impl FunctionTarget {
         for name in ["environ", "environment"] {
             context[name] = Value::from("…");
         }
-        let code = launch::handler_file(&self.settings);
+        let language = language::of(&self.settings);
+        let code = language.handler_file(&self.settings);
         let place = code.clone().unwrap_or_else(|| dir.clone());
         let names: Vec<&String> = env.keys().collect();
         let mut lines = vec![
-            format!("calls {handler} in {} (Node.js)", place.display()),
+            format!("calls {handler} in {} ({})", place.display(), language.name),
             format!("at most {} s; event {event}", timeout.as_secs_f64()),
         ];
         if !names.is_empty() {
             lines.push(format!("with {names:?} set"));
         }
         let data = json!({
-            "target": "function", "runtime": "nodejs", "program": launch::program(&self.settings),
+            "target": "function", "runtime": language.word, "program": language.program(&self.settings),
             "args": launch::arguments(&self.settings, &fire.function, self.host.limits.result).map(|word| word.to_string_lossy().into_owned()),
             "handler": handler, "file": code, "cwd": dir, "env": names,
             "timeout_s": timeout.as_secs_f64(), "event": event, "context": context,
         });
-        Preview { lines, data, problem: launch::problem(&self.settings) }
+        Preview { lines, data, problem: language.problem(&self.settings) }
     }
 
     /// Ends idle workers, and waits for busy ones.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -12,13 +12,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::current::Current;
+use super::language::Language;
 use super::launch::Launch;
 use super::protocol::{Dying, Reply, Returned, Threw, frame, read_replies};
 use crate::run::Stream;
 use crate::target::cut::Cut;
 use crate::target::host::{Host, Limits};
 use crate::target::log::RunLog;
-use crate::target::process::{Child, Spawn, describe_failure};
+use crate::target::process::{Child, Meter, Spawn, describe_failure};
 
 /// How long the last replies of a dead worker may take to be read; they are in the pipe already.
 const LAST_REPLIES: Duration = Duration::from_secs(5);
@@ -43,6 +45,8 @@ pub struct Call {
 /// A call that was answered, one way or the other.
 pub struct Served {
     pub end: End,
+    /// KiB; the most that the worker and all it started used during the call.
+    pub memory: Option<u64>,
     /// Whether the worker takes another call.
     pub worker_lives: bool,
 }
@@ -54,11 +58,10 @@ pub enum End {
         result: Option<Value>,
         /// Why the result is not recorded, if it is not.
         unrecorded: Option<String>,
-        memory: u64,
     },
     /// The handler failed.
     Threw(Threw),
-    /// The worker ended before the handler did.
+    /// The worker ended before the handler did, or had to be ended.
     Died(String),
     /// The call took too long, or was told to end.
     Cut(Cut),
@@ -73,14 +76,10 @@ pub struct Worker {
     replies: mpsc::Receiver<Reply>,
     current: Current,
     limits: Limits,
+    language: &'static Language,
+    /// KiB that a call may use.
+    memory: u64,
     last_words: LastWords,
-}
-
-/// The run that gets what the worker prints; none between calls.
-#[derive(Clone)]
-struct Current {
-    log: Arc<Mutex<Option<Arc<RunLog>>>>,
-    function: Arc<str>,
 }
 
 /// What the worker said of its own end.
@@ -110,11 +109,12 @@ impl Worker {
         first: Call,
         mut calls: mpsc::Receiver<Call>,
     ) {
+        let language = launch.language.name;
         let mut worker = match Self::start(launch, function, &host, &first.log).await {
             Ok(worker) => worker,
             Err(error) => {
-                let end = End::Unstarted(format!("cannot start Node.js: {error}"));
-                let _ = first.done.send(Served { end, worker_lives: false });
+                let end = End::Unstarted(format!("cannot start {language}: {error}"));
+                let _ = first.done.send(Served { end, memory: None, worker_lives: false });
                 return;
             }
         };
@@ -130,8 +130,8 @@ impl Worker {
     }
 
     async fn start(launch: Launch, function: Arc<str>, host: &Host, log: &Arc<RunLog>) -> io::Result<Self> {
-        let current = Current { log: Arc::new(Mutex::new(Some(log.clone()))), function };
-        let Launch { command, requests, replies } = launch;
+        let current = Current::new(function, log);
+        let Launch { command, requests, replies, language, memory_mb } = launch;
         let requests = pipe::Sender::from_owned_fd(OwnedFd::from(requests))?;
         let incoming = pipe::Receiver::from_owned_fd(OwnedFd::from(replies))?;
         let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|stream| {
@@ -143,7 +143,8 @@ impl Worker {
         let (sender, replies) = mpsc::channel(4);
         tokio::spawn(read_replies(incoming, host.limits.result, sender));
         let last_words = LastWords::default();
-        Ok(Self { child, requests, replies, current, limits: host.limits, last_words })
+        let (limits, memory) = (host.limits, u64::from(memory_mb) * 1024);
+        Ok(Self { child, requests, replies, current, limits, language, memory, last_words })
     }
 
     /// Serves one call. Answers the worker if it can take another.
@@ -153,8 +154,11 @@ impl Worker {
             self.child.drain();
         }
         self.current.set(Some(call.log.clone()));
-        let turn = self.take_turn(&call, fresh).await;
-        let (end, survivor) = match turn {
+        let meter = self.child.meter();
+        let turn = self.take_turn(&call, fresh, &meter).await;
+        // Asked while the process is there to answer.
+        let memory = meter.peak();
+        let (end, survivor) = match self.within_memory(turn, memory) {
             Turn::Answered(end) => {
                 // The worker printed all of it before it answered.
                 self.child.drain();
@@ -167,11 +171,11 @@ impl Worker {
             }
             Turn::Dead { started } => (self.autopsy(&call.log, started).await, None),
         };
-        let _ = call.done.send(Served { end, worker_lives: survivor.is_some() });
+        let _ = call.done.send(Served { end, memory, worker_lives: survivor.is_some() });
         survivor
     }
 
-    async fn take_turn(&mut self, call: &Call, fresh: bool) -> Turn {
+    async fn take_turn(&mut self, call: &Call, fresh: bool, meter: &Meter) -> Turn {
         let began = tokio::select! {
             biased;
             began = timeout(self.limits.start, self.begin(&call.request, fresh)) => began,
@@ -181,17 +185,32 @@ impl Worker {
             Ok(true) => {}
             Ok(false) => return Turn::Dead { started: false },
             Err(_) => {
-                let limit = self.limits.start.as_secs_f64();
+                let (language, limit) = (self.language.name, self.limits.start.as_secs_f64());
                 return Turn::Spoiled(End::Unstarted(format!(
-                    "Node.js did not take the call within {limit} s"
+                    "{language} did not take the call within {limit} s"
                 )));
             }
         }
+        let limit = self.memory;
         tokio::select! {
             biased;
             turn = self.answer() => turn,
+            used = meter.exceeds(limit) => Turn::Spoiled(self.outgrown(used)),
             cut = Cut::wait(call.timeout, &call.abort) => Turn::Spoiled(End::Cut(cut)),
         }
+    }
+
+    /// What grew and shrank between two looks has broken the limit as well: the kernel kept note of it.
+    fn within_memory(&self, turn: Turn, peak: Option<u64>) -> Turn {
+        match (turn, peak) {
+            (Turn::Answered(_), Some(peak)) if peak > self.memory => Turn::Spoiled(self.outgrown(peak)),
+            (turn, _) => turn,
+        }
+    }
+
+    fn outgrown(&self, used: u64) -> End {
+        let [used, limit] = [used, self.memory].map(|kib| kib.div_ceil(1024));
+        End::Died(format!("used {used} MiB, more than its memory of {limit} MiB"))
     }
 
     /// Hands the call over. False when the worker is dead.
@@ -240,9 +259,20 @@ impl Worker {
             }
         }
         log.left_behind(&ended.killed);
+        let language = self.language.name;
         let status = describe_failure(ended.status).unwrap_or_else(|| "exited with code 0".to_owned());
-        let how = self.last_words.describe().unwrap_or(format!("the function's process {status}"));
-        if started { End::Died(how) } else { End::Unstarted(format!("Node.js did not take the call: {how}")) }
+        let how = match self.last_words.describe(self.language) {
+            Some(how) => how,
+            None if self.current.heap_was_full() => {
+                format!("used more than its memory of {} MiB: its heap was full", self.memory / 1024)
+            }
+            None => format!("the function's process {status}"),
+        };
+        if started {
+            End::Died(how)
+        } else {
+            End::Unstarted(format!("{language} did not take the call: {how}"))
+        }
     }
 
     /// Waits for the next call. None when the worker has to go.
@@ -252,8 +282,8 @@ impl Worker {
             biased;
             call = calls.recv() => call,
             reply = self.reply() => {
-                let function = &*self.current.function;
-                let how = reply.map_or_else(|| self.last_words.describe(), |_| Some(INTRUSION.to_owned()));
+                let function = self.current.function();
+                let how = reply.map_or_else(|| self.last_words.describe(self.language), |_| Some(INTRUSION.to_owned()));
                 tracing::warn!(function, how, "an idle worker ended");
                 None
             }
@@ -267,7 +297,7 @@ impl Worker {
 }
 
 fn recorded(returned: Returned) -> End {
-    let Returned { memory, mut unrecorded, json } = returned;
+    let Returned { mut unrecorded, json } = returned;
     let result = match serde_json::from_slice(&json) {
         Ok(value) => Some(value),
         Err(error) => {
@@ -275,7 +305,7 @@ fn recorded(returned: Returned) -> End {
             None
         }
     };
-    End::Returned { result: result.filter(|_| unrecorded.is_none()), unrecorded, memory }
+    End::Returned { result: result.filter(|_| unrecorded.is_none()), unrecorded }
 }
 
 impl LastWords {
@@ -289,30 +319,13 @@ impl LastWords {
         None
     }
 
-    fn describe(&self) -> Option<String> {
+    fn describe(&self, language: &Language) -> Option<String> {
         match (&self.dying, self.exit_code) {
             (Some(Dying { kind, message }), _) => Some(format!("{kind}: {message}")),
             (None, Some(code)) => {
-                Some(format!("the function called process.exit({code}) before it returned"))
+                Some(format!("the function called {}({code}) before it returned", language.exit))
             }
             (None, None) => None,
-        }
-    }
-}
-
-impl Current {
-    fn set(&self, log: Option<Arc<RunLog>>) {
-        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
-    }
-
-    fn line(&self, stream: Stream, line: String) {
-        // Held while the line is handed on: none may come after the log's end.
-        let current = self.log.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(log) = &*current {
-            log.line(stream, line);
-        } else {
-            let (function, stream) = (&*self.function, stream.as_str());
-            tracing::info!(function, stream, line, "printed by a worker between calls");
         }
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use super::handle::Handle;
 use super::marker::Marker;
+use super::memory::Meter;
 use super::pipe::{OutputPipe, Sink};
 use super::strays::Registry;
 use super::table;
@@ -90,6 +91,11 @@ impl Child {
     /// Returns when the process has ended by itself. Cancel safe.
     pub async fn exited(&self) {
         self.handle.ended().await;
+    }
+
+    /// Measures what the process and all that it started use from now on.
+    pub fn meter(&self) -> Meter {
+        Meter::begin(&self.tree)
     }
 
     /// Hands on all output that was written before this call.

@@ -10,6 +10,7 @@ mod guard;
 mod handle;
 mod lines;
 mod marker;
+mod memory;
 mod pipe;
 mod program;
 mod status;
@@ -19,6 +20,8 @@ mod tree;
 
 pub use child::{Child, Spawn};
 pub use guard::Guard;
+pub use lines::Lines;
+pub use memory::Meter;
 pub use program::find_program;
 pub use status::describe_failure;
 pub use strays::{Registry, become_reaper, end_orphans};

@@ -11,6 +11,7 @@ pub fn describe_failure(status: Option<ExitStatus>) -> Option<String> {
     if let Some(signal) = status.signal() {
         let hint = match signal {
             9 => " (by hand, or because memory ran out)",
+            24 => " (its limit of processor time)",
             6 => " (it gave up by itself; its output may say why)",
             _ => "",
         };

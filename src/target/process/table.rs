@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -41,6 +42,8 @@ pub fn read(since: u64) -> Vec<Entry> {
 #[derive(Clone, Debug, Default)]
 pub struct Census {
     asked: Arc<AtomicU64>,
+    /// Whether the last table will do for those who do not mind its age.
+    fresh: Arc<AtomicBool>,
     last: Arc<Mutex<Taken>>,
 }
 
@@ -58,10 +61,30 @@ impl Census {
         let mut last = self.last.lock().await;
         if last.serves < question {
             let serves = self.asked.load(Ordering::SeqCst);
-            let reading = tokio::task::spawn_blocking(|| read(own_start()));
-            *last = Taken { serves, table: reading.await.unwrap_or_default().into() };
+            *last = Taken::read(serves).await;
         }
         last.table.clone()
+    }
+
+    /// A table that was read some time ago, `age` at most: all who ask within it are served by one reading.
+    pub async fn recent(&self, age: Duration) -> Arc<[Entry]> {
+        let mut last = self.last.lock().await;
+        if !self.fresh.swap(true, Ordering::SeqCst) {
+            let fresh = self.fresh.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(age).await;
+                fresh.store(false, Ordering::SeqCst);
+            });
+            *last = Taken::read(self.asked.load(Ordering::SeqCst)).await;
+        }
+        last.table.clone()
+    }
+}
+
+impl Taken {
+    async fn read(serves: u64) -> Self {
+        let reading = tokio::task::spawn_blocking(|| read(own_start()));
+        Self { serves, table: reading.await.unwrap_or_default().into() }
     }
 }
 

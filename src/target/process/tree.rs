@@ -75,7 +75,7 @@ impl Tree {
     }
 
     /// The living processes of `table` that belong to the tree: by marker, by group, or by descent.
-    fn members(&self, table: &[Entry]) -> Vec<Entry> {
+    pub fn members(&self, table: &[Entry]) -> Vec<Entry> {
         let young: Vec<&Entry> = table.iter().filter(|entry| entry.started >= self.since).collect();
         let belongs = |entry: &Entry| entry.group == self.leader || self.marker.is_on(entry);
         let mut members: HashSet<i32> =

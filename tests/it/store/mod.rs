@@ -4,6 +4,7 @@
 
 mod home;
 mod ledger;
+mod memo;
 mod owners;
 mod postgres_crash;
 mod runs;
@@ -44,6 +45,7 @@ on_both! {
         the_number_of_a_folded_run_is_not_given_again
         ends_that_come_together_are_all_recorded
         a_run_that_waited_starts_and_is_adopted
+        a_run_that_is_tried_again_says_until_when_it_waits
         what_a_run_said_is_read_back_in_order
         history_is_filtered_and_runs_are_found_by_either_name
         pruning_goes_by_count_and_by_age;
@@ -70,4 +72,6 @@ on_both! {
         what_a_crash_left_is_held_or_sent_again
         a_lane_run_leaves_the_fire_as_it_is
         rows_are_discarded_unless_a_run_has_them;
+    memo:
+        a_function_remembers_through_a_restart;
 }

@@ -2,6 +2,7 @@
 
 use gulou::run::{Outcome, Reason, Stream};
 use gulou::settings::Overlap;
+use gulou::store::attempts::PutOff;
 use gulou::store::runs::{Claim, ClaimRequest, HistoryFilter, OutputLine};
 use gulou::store::triggers::Others;
 
@@ -218,6 +219,25 @@ pub(super) async fn a_run_that_waited_starts_and_is_adopted(home: &Home) {
     assert_eq!((found.state.as_str(), found.started_at), ("running", Some(150_000)));
     assert_eq!(store.attempts("f".to_owned(), "t".to_owned(), 100).await.unwrap(), 1);
     assert_eq!(store.attempts("f".to_owned(), "t".to_owned(), 101).await.unwrap(), 0);
+}
+
+pub(super) async fn a_run_that_is_tried_again_says_until_when_it_waits(home: &Home) {
+    let store = open(home).await;
+    let run = started(claim(&store, 100, Overlap::Allow).await);
+    let message = Some("no\0luck".to_owned());
+    store.put_off(PutOff { run, attempt: 2, retry_at: 160_000, message }).await.unwrap();
+    drop(store);
+    let store = home.reopen();
+    let left = store.left_open().await.unwrap().remove(0);
+    assert_eq!(
+        (left.id, left.state.as_str(), left.attempt, left.retry_at),
+        (run, "running", 2, Some(160_000))
+    );
+    assert!(left.message.unwrap().starts_with("no"));
+    store.adopt(run).await.unwrap();
+    store.begin_attempt(run).await.unwrap();
+    let found = home.reader().run(&run.to_string()).unwrap().unwrap();
+    assert_eq!((found.attempt, found.retry_at, found.message), (2, None, None));
 }
 
 /// Output and messages are bytes that anybody may have written.

@@ -31,7 +31,7 @@ pub(super) async fn a_trigger_stands_where_its_newest_run_is(home: &Home) {
     finish(&store, run, Outcome::succeeded(None), 100_500).await;
     drop(store);
     let store = home.reopen();
-    let place = enroll(&store, &["t"], Others::Leave, 500).await[0];
+    let place = &enroll(&store, &["t"], Others::Leave, 500).await[0];
     assert_eq!((place.accounted, place.ahead), (100, None));
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn a_mark_in_the_future_is_put_back_and_said(home: &Home) {
     assert!(matches!(claim(&store, 900, Overlap::Allow).await, Claim::Started(_)));
     drop(store);
     let store = home.reopen();
-    let place = enroll(&store, &["t"], Others::Leave, 500).await[0];
+    let place = &enroll(&store, &["t"], Others::Leave, 500).await[0];
     assert_eq!((place.accounted, place.ahead), (500, Some(900)));
     assert!(matches!(claim(&store, 501, Overlap::Allow).await, Claim::Started(_)));
     assert_eq!(claim(&store, 900, Overlap::Allow).await, Claim::AlreadyClaimed, "it ran already");
@@ -49,7 +49,7 @@ pub(super) async fn a_mark_in_the_future_is_put_back_and_said(home: &Home) {
 pub(super) async fn a_trigger_that_was_out_of_the_configuration_starts_anew_and_stays_paused(home: &Home) {
     let store = open(home).await;
     let places = enroll(&store, &["t", "u"], Others::Leave, 50).await;
-    store.pause(vec![places[1].id], Vec::new(), 60_000).await.unwrap();
+    store.pause(vec![places[1].id], None, Vec::new(), 60_000).await.unwrap();
     enroll(&store, &["t"], Others::Leave, 100).await;
     let places = enroll(&store, &["t", "u"], Others::Leave, 500).await;
     let stand = places.iter().map(|place| (place.accounted, place.paused_since));
@@ -60,13 +60,14 @@ pub(super) async fn a_trigger_that_was_out_of_the_configuration_starts_anew_and_
 
 pub(super) async fn a_pause_ends_with_what_was_skipped_in_one_step(home: &Home) {
     let store = open(home).await;
-    store.pause(vec![TRIGGER], Vec::new(), 100_000).await.unwrap();
-    assert_eq!(enroll(&store, &["t"], Others::Leave, 150).await[0].paused_since, Some(100_000));
+    store.pause(vec![TRIGGER], Some("no luck".to_owned()), Vec::new(), 100_000).await.unwrap();
+    let place = &enroll(&store, &["t"], Others::Leave, 150).await[0];
+    assert_eq!((place.paused_since, place.paused_because.as_deref()), (Some(100_000), Some("no luck")));
     let span =
         SkippedSpan { trigger: TRIGGER, first: 101, last: 200, count: 100, reason: SkipReason::Paused };
     store.resume(vec![TRIGGER], vec![span], 200_500).await.unwrap();
-    let place = enroll(&store, &["t"], Others::Leave, 300).await[0];
-    assert_eq!((place.accounted, place.paused_since), (200, None));
+    let place = &enroll(&store, &["t"], Others::Leave, 300).await[0];
+    assert_eq!((place.accounted, place.paused_since, &place.paused_because), (200, None, &None));
     let reader = home.reader();
     assert_eq!(reader.skipped(Some("f"), 10).unwrap()[0].reason, "paused");
 }

@@ -17,6 +17,7 @@ pub(crate) mod receiver;
 mod sink;
 pub(crate) mod smtp_server;
 mod wait;
+pub(crate) mod web;
 
 use std::time::Duration;
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::Timeouts;
@@ -22,36 +23,53 @@ struct Shared {
     clock: Clock,
     timeouts: Timeouts,
     idle: Mutex<Idle>,
+    /// A busy connection is done.
+    freed: Notify,
 }
+
+/// One of the connections that carry a mail, for as long as this value lives.
+struct Busy<'a>(&'a Shared);
 
 #[derive(Debug, Default)]
 struct Idle {
     /// The newest last; each with the monotonic time since which it has had nothing to do.
     sessions: Vec<(Duration, Session)>,
+    /// Connections that carry a mail.
+    busy: usize,
     /// A sweep that closes old ones is on its way.
     sweeping: bool,
 }
 
 impl Pool {
     pub(in crate::action::mail) fn new(host: String, port: u16, clock: Clock, timeouts: Timeouts) -> Self {
-        Self(Arc::new(Shared { host, port, clock, timeouts, idle: Mutex::default() }))
+        let (idle, freed) = (Mutex::default(), Notify::new());
+        Self(Arc::new(Shared { host, port, clock, timeouts, idle, freed }))
     }
 
     /// Delivers on an idle connection, or on a new one when there is none, or when the idle one
-    /// turns out to be dead before the server has answered anything about this mail.
+    /// turns out to be dead before the server has answered anything about this mail. A server that takes no more
+    /// connections is waited for until one of those it has is free.
     pub(in crate::action::mail) async fn deliver(&self, mail: &RenderedMail) -> Outcome {
-        if let Some(mut session) = self.0.take() {
-            let attempt = session.deliver(mail).await;
-            if attempt.after != After::Stale {
-                return self.settle(session, attempt);
-            }
-        }
-        match Session::open(&self.0.host, self.0.port, self.0.timeouts).await {
-            Ok(mut session) => {
+        loop {
+            if let Some((mut session, _busy)) = self.0.take() {
                 let attempt = session.deliver(mail).await;
-                self.settle(session, attempt)
+                if attempt.after != After::Stale {
+                    return self.settle(session, attempt);
+                }
             }
-            Err(outcome) => outcome,
+            match Session::open(&self.0.host, self.0.port, self.0.timeouts).await {
+                Ok(mut session) => {
+                    let _busy = Busy::new(&self.0);
+                    let attempt = session.deliver(mail).await;
+                    return self.settle(session, attempt);
+                }
+                Err(Outcome::Unreachable { reason }) => {
+                    if !self.0.one_is_freed().await {
+                        return Outcome::Unreachable { reason };
+                    }
+                }
+                Err(outcome) => return outcome,
+            }
         }
     }
 
@@ -80,13 +98,33 @@ impl Pool {
 
 impl Shared {
     /// The connection that was used last, if it is still there: the others may grow old and go.
-    fn take(&self) -> Option<Session> {
+    fn take(&self) -> Option<(Session, Busy<'_>)> {
         loop {
-            let (_, mut session) = self.lock().sessions.pop()?;
+            let (mut session, busy) = {
+                let mut idle = self.lock();
+                let (_, session) = idle.sessions.pop()?;
+                idle.busy += 1;
+                (session, Busy(self))
+            };
             if session.is_quiet() {
-                return Some(session);
+                return Some((session, busy));
             }
         }
+    }
+
+    /// Waits until a connection may be idle; false: there is none at all.
+    async fn one_is_freed(&self) -> bool {
+        let mut freed = std::pin::pin!(self.freed.notified());
+        // From here on none is missed.
+        freed.as_mut().enable();
+        let (idle, busy) = {
+            let idle = self.lock();
+            (idle.sessions.len(), idle.busy)
+        };
+        if idle == 0 && busy > 0 {
+            freed.await;
+        }
+        idle + busy > 0
     }
 
     /// Takes out what has been idle for too long. Nothing left: the sweep ends.
@@ -102,6 +140,20 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<'a> Busy<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.lock().busy += 1;
+        Self(shared)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.lock().busy -= 1;
+        self.0.freed.notify_waiters();
     }
 }
 

@@ -65,18 +65,19 @@ impl Session {
     /// Connects, reads the greeting and says hello. The outcome is that of any mail that was to
     /// use the connection.
     pub(super) async fn open(host: &str, port: u16, timeouts: Timeouts) -> Result<Self, Outcome> {
-        let retry = |what: &dyn std::fmt::Display| Outcome::Retry {
+        let unreachable = |what: &dyn std::fmt::Display| Outcome::Unreachable {
             reason: format!("could not connect to {host}:{port}: {what}"),
         };
         let wire = match tokio::time::timeout(timeouts.connect, Wire::connect(host, port)).await {
             Ok(Ok(wire)) => wire,
-            Ok(Err(error)) => return Err(retry(&error)),
-            Err(_) => return Err(retry(&format!("no answer in {:?}", timeouts.connect))),
+            Ok(Err(error)) => return Err(unreachable(&error)),
+            Err(_) => return Err(unreachable(&format!("no answer in {:?}", timeouts.connect))),
         };
         let mut session =
             Self { wire, offers: Offers::default(), timeouts, reset_due: false, commands: String::new() };
         session.greet().await.map_err(|error| match error {
-            Greet::Lost(error) => retry(&error),
+            Greet::Lost(error) => unreachable(&error),
+            Greet::Refused(Outcome::Retry { reason }) => unreachable(&reason),
             Greet::Refused(outcome) => outcome,
         })?;
         Ok(session)

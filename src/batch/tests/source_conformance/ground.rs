@@ -203,6 +203,7 @@ pub(super) fn table(name: &str, key: &[&str], filter: &str, mark: &[(&str, Value
         pause_on_errors: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
+        patience: std::time::Duration::ZERO,
     }
 }
 

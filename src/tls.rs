@@ -1,4 +1,4 @@
-//! How connections to servers are encrypted, and whom they trust.
+//! How connections to servers are encrypted, and whom they trust: databases and HTTP alike.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,27 +7,38 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    ClientConfig, ConfigBuilder, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, WantsVerifier,
+};
 
 use crate::settings::TlsMode;
 
 /// The client's side of TLS; none when it is off. The reason, when certificates cannot be read.
-pub(super) fn client(mode: &TlsMode) -> Result<Option<ClientConfig>, String> {
-    let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?;
+pub(crate) fn client(mode: &TlsMode) -> Result<Option<ClientConfig>, String> {
     let config = match mode {
         TlsMode::Off => return Ok(None),
-        TlsMode::Verify { ca } => builder.with_root_certificates(match ca {
+        TlsMode::Verify { ca } => builder()?.with_root_certificates(match ca {
             Some(file) => of_file(file)?,
             None => of_the_system()?,
         }),
         TlsMode::Unverified => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(provider)))
+            let anybody = Anybody(Arc::new(ring::default_provider()));
+            builder()?.dangerous().with_custom_certificate_verifier(Arc::new(anybody))
         }
     };
     Ok(Some(config.with_no_client_auth()))
+}
+
+/// The client's side of connections that are never encrypted, for a library that wants one all the same: it trusts
+/// nobody, and needs no certificates of the system.
+pub(crate) fn nobody() -> Result<ClientConfig, String> {
+    Ok(builder()?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+fn builder() -> Result<ConfigBuilder<ClientConfig, WantsVerifier>, String> {
+    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())
 }
 
 fn of_file(file: &Path) -> Result<RootCertStore, String> {
@@ -47,7 +58,7 @@ fn of_the_system() -> Result<RootCertStore, String> {
 }
 
 /// The certificates that the system trusts. It may have some that are too old to be read; the others serve.
-pub(super) fn system() -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn system() -> Result<Vec<CertificateDer<'static>>, String> {
     let found = rustls_native_certs::load_native_certs().certs;
     let is_readable =
         |certificate: &CertificateDer<'static>| RootCertStore::empty().add(certificate.clone()).is_ok();

@@ -1,0 +1,236 @@
+//! A request's templates and the values that fill them.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use reqwest::Method;
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::clients::HttpClients;
+use super::exchange::{self, Fault, Reply};
+use super::request::{Header, HttpRequest};
+use super::verdict::{self, Delivery};
+use crate::action::template::{Context, Place, RenderError, TemplateError, Templates};
+use crate::settings::{HttpBody, HttpHeader, HttpSettings, HttpUrl, Secret, TemplateSource};
+
+const URL: &str = "url";
+const BODY: &str = "body";
+
+/// The `http` action: compiled templates, and connections.
+#[derive(Debug)]
+pub struct HttpAction {
+    settings: HttpSettings,
+    method: Method,
+    templates: Templates,
+    clients: HttpClients,
+}
+
+impl HttpAction {
+    /// Compiles the templates of `settings`. The error names the place, the line and what is wrong.
+    pub fn new(settings: &HttpSettings, clients: &HttpClients) -> Result<Self, TemplateError> {
+        let mut sources: Vec<(Cow<'static, str>, Place, TemplateSource)> = Vec::new();
+        if let HttpUrl::Template(source) = &settings.url {
+            sources.push((URL.into(), Place::Url, source.clone()));
+        }
+        for (index, (_, value)) in settings.headers.iter().enumerate() {
+            if let HttpHeader::Template(source) = value {
+                sources.push((header_name(index).into(), Place::Text, source.clone()));
+            }
+        }
+        match &settings.body {
+            HttpBody::Empty | HttpBody::Variable(_) | HttpBody::Variables(_) => {}
+            HttpBody::Text(source) => sources.push((BODY.into(), place_of_body(settings), source.clone())),
+            HttpBody::Json { value, origin } => {
+                let mut texts = Vec::new();
+                collect(value, &mut texts);
+                sources.extend(texts.into_iter().enumerate().map(|(index, text)| {
+                    let source = TemplateSource { origin: origin.clone(), text: text.to_owned() };
+                    (leaf_name(index).into(), Place::Text, source)
+                }));
+            }
+        }
+        let method = Method::from_bytes(settings.method.as_bytes()).map_err(|_| TemplateError {
+            origin: "method".to_owned(),
+            line: 1,
+            message: format!("`{}` is not a method", settings.method),
+        })?;
+        let templates = Templates::compile(sources)?;
+        Ok(Self { settings: settings.clone(), method, templates, clients: clients.clone() })
+    }
+
+    /// The request for `values`, which templates see as variables beside `fire_time` and `now`.
+    pub fn render(
+        &self,
+        values: &Map<String, Value>,
+        fire_time: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<HttpRequest, RenderError> {
+        let context = Context::values(values, fire_time, now);
+        let mut secrets = Vec::new();
+        let (text, is_url_secret) = match &self.settings.url {
+            HttpUrl::Template(_) => (self.templates.render(URL, &context)?, false),
+            HttpUrl::Secret(secret) => {
+                secrets.push(secret.clone());
+                (secret.reveal().to_owned(), true)
+            }
+        };
+        let url = url(&text, is_url_secret)?;
+        if is_url_secret {
+            let path = &url[url::Position::BeforePath..];
+            secrets.push(Secret::new(path.to_owned()));
+            secrets.extend(url.query().map(|query| Secret::new(query.to_owned())));
+        }
+        let mut headers = Vec::with_capacity(self.settings.headers.len() + 1);
+        for (index, (name, value)) in self.settings.headers.iter().enumerate() {
+            let header = match value {
+                HttpHeader::Template(_) => {
+                    Header::new(name, &self.templates.render(&header_name(index), &context)?, false)
+                }
+                HttpHeader::Secret { prefix, secret } => {
+                    secrets.push(secret.clone());
+                    Header::new(name, &format!("{prefix}{}", secret.reveal()), true)
+                }
+            };
+            let wrong = |reason| RenderError::Header { header: name.clone().into(), reason };
+            headers.push(header.map_err(wrong)?);
+        }
+        let body = self.body(values, &context)?;
+        let names_type = headers.iter().any(|header| header.name == "content-type");
+        if !names_type && !matches!(self.settings.body, HttpBody::Empty) {
+            let wrong = |reason| RenderError::Header { header: "Content-Type".into(), reason };
+            headers.push(Header::new("content-type", "application/json", false).map_err(wrong)?);
+        }
+        Ok(HttpRequest { method: self.method.clone(), url, is_url_secret, headers, body, secrets })
+    }
+
+    /// Sends it, and says what became of it. A future that is dropped leaves it in doubt.
+    pub async fn deliver(&self, request: &HttpRequest) -> Delivery {
+        match self.exchange(request).await {
+            Ok(reply) => verdict::delivery(&self.settings.success, request, reply),
+            Err(fault) => verdict::undelivered(fault),
+        }
+    }
+
+    /// Renders and sends.
+    pub async fn send(
+        &self,
+        values: &Map<String, Value>,
+        fire_time: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Delivery {
+        match self.render(values, fire_time, now) {
+            Ok(request) => self.deliver(&request).await,
+            Err(error) => Delivery::of(error.into()),
+        }
+    }
+
+    /// Sends it, and hands back whatever was answered, for those who judge it themselves.
+    pub async fn exchange(&self, request: &HttpRequest) -> Result<Reply, Fault> {
+        exchange::exchange(&self.clients, &self.settings, request).await
+    }
+
+    /// Of the whole exchange.
+    pub const fn timeout(&self) -> Duration {
+        self.settings.timeout
+    }
+
+    fn body(&self, values: &Map<String, Value>, context: &Context) -> Result<Bytes, RenderError> {
+        let of = |name: &str| values.get(name).cloned().unwrap_or_default();
+        Ok(match &self.settings.body {
+            HttpBody::Empty => Bytes::new(),
+            HttpBody::Variable(name) => of(name).to_string().into(),
+            HttpBody::Variables(names) => {
+                let object: Map<_, _> = names.iter().map(|name| ((*name).to_owned(), of(name))).collect();
+                Value::Object(object).to_string().into()
+            }
+            HttpBody::Text(_) => self.templates.render(BODY, context)?.into(),
+            HttpBody::Json { value, .. } => {
+                let mut next = 0;
+                self.filled(value, &mut next, context)?.to_string().into()
+            }
+        })
+    }
+
+    /// `value` with its templates filled in; `next` counts them in the order of [`collect`].
+    fn filled(&self, value: &Value, next: &mut usize, context: &Context) -> Result<Value, RenderError> {
+        Ok(match value {
+            Value::String(text) => {
+                let rendered = self.templates.render(&leaf_name(*next), context)?;
+                *next += 1;
+                let whole = is_whole(text).then(|| serde_json::from_str(&rendered).ok()).flatten();
+                whole.unwrap_or(Value::String(rendered))
+            }
+            Value::Array(values) => {
+                let filled = values.iter().map(|value| self.filled(value, next, context));
+                Value::Array(filled.collect::<Result<_, _>>()?)
+            }
+            Value::Object(values) => {
+                let mut filled = Map::new();
+                for (name, value) in values {
+                    filled.insert(name.clone(), self.filled(value, next, context)?);
+                }
+                Value::Object(filled)
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        })
+    }
+}
+
+fn header_name(index: usize) -> String {
+    format!("header {index}")
+}
+
+fn leaf_name(index: usize) -> String {
+    format!("{BODY} {index}")
+}
+
+/// All texts of `value`, in order.
+fn collect<'v>(value: &'v Value, into: &mut Vec<&'v str>) {
+    match value {
+        Value::String(text) => into.push(text),
+        Value::Array(values) => values.iter().for_each(|value| collect(value, into)),
+        Value::Object(values) => values.values().for_each(|value| collect(value, into)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Whether a text of a JSON body is nothing but `{{ … | tojson }}`: then the value stands there itself, and no text.
+fn is_whole(text: &str) -> bool {
+    let inside = text.trim().strip_prefix("{{").and_then(|text| text.strip_suffix("}}"));
+    inside.is_some_and(|inside| !inside.contains("{{") && inside.trim_end().ends_with("tojson"))
+}
+
+/// How values are escaped in a body that is one text.
+fn place_of_body(settings: &HttpSettings) -> Place {
+    let of_type = settings.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    let Some((_, HttpHeader::Template(source))) = of_type else { return Place::Json };
+    let kind = source.text.to_ascii_lowercase();
+    if kind.contains("json") {
+        Place::Json
+    } else if kind.contains("x-www-form-urlencoded") {
+        Place::Url
+    } else if kind.contains("xml") || kind.contains("html") {
+        Place::Html
+    } else {
+        Place::Text
+    }
+}
+
+/// A URL that can be asked for.
+fn url(text: &str, is_secret: bool) -> Result<Url, RenderError> {
+    let wrong = |reason: String| {
+        let shown = if is_secret { "the URL".to_owned() } else { format!("`{text}`") };
+        RenderError::Header { header: "url".into(), reason: format!("{shown} {reason}") }
+    };
+    let url = Url::parse(text).map_err(|error| wrong(format!("is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("does not start with `https://` or `http://`".to_owned()));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("has a login in it; write an `Authorization` header".to_owned()));
+    }
+    Ok(url)
+}
