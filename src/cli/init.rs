@@ -33,8 +33,12 @@ enum Template {
     /// A cloud function
     #[default]
     Nodejs,
+    /// A cloud function in Python
+    Python,
     /// A program
     Command,
+    /// A request
+    Http,
     /// Statements in a database
     Sql,
     /// A mail for each row of a query
@@ -54,7 +58,9 @@ impl Template {
     const fn files(self) -> [File; 2] {
         match self {
             Self::Nodejs => [file!("nodejs", "config.json"), file!("nodejs", "index.js")],
+            Self::Python => [file!("python", "config.json"), file!("python", "index.py")],
             Self::Command => [file!("command", "config.json"), file!("command", "run.sh")],
+            Self::Http => [file!("http", "config.json"), file!("http", "body.json")],
             Self::Sql => [file!("sql", "config.json"), file!("sql", "statements.sql")],
             Self::Mail => [file!("mail", "config.json"), file!("mail", "mail.txt")],
         }
@@ -64,7 +70,11 @@ impl Template {
     const fn advice(self) -> &'static str {
         match self {
             Self::Nodejs => "change index.js, and the timer in config.json",
+            Self::Python => "change index.py, and the timer in config.json",
             Self::Command => "change run.sh, and the timer in config.json",
+            Self::Http => {
+                "write your URL into config.json and your words into body.json, then say `\"enabled\": true`"
+            }
             Self::Sql => "write your statements into statements.sql",
             Self::Mail => {
                 "write your query into config.json and your words into mail.txt, then say `\"enabled\": true`"

@@ -14,12 +14,14 @@ mod init;
 mod list;
 mod logging;
 mod logs;
+mod manual;
 mod next;
 mod pause;
 mod problems;
 mod progress;
 mod reload;
 mod resume;
+mod schema;
 mod serve;
 mod status;
 mod times;
@@ -59,6 +61,9 @@ enum Verb {
     Batch(batch::Batch),
     Init(init::Init),
     Import(import::Import),
+    Schema(schema::Schema),
+    Completions(manual::Completions),
+    Man(manual::Manual),
 }
 
 /// Where the daemon config is; shared by all verbs that read it.
@@ -109,6 +114,9 @@ pub fn main() -> ExitCode {
         Verb::Batch(verb) => verb.run(),
         Verb::Init(verb) => verb.run(),
         Verb::Import(verb) => verb.run(),
+        Verb::Schema(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::Project;
 
-const TEMPLATES: [&str; 4] = ["nodejs", "command", "sql", "mail"];
+const TEMPLATES: [&str; 6] = ["nodejs", "python", "command", "http", "sql", "mail"];
 
 #[test]
 fn every_template_passes_check_and_is_shown_what_it_would_do() {

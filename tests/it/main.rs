@@ -47,6 +47,7 @@ mod scenario_ordeal;
 mod scenario_postgres_state;
 mod scenario_reload;
 mod scenario_samples;
+mod schema;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod status_progress;
