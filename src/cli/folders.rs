@@ -8,6 +8,7 @@ use clap::Args;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::{ConfigArg, valid};
+use crate::clock::Clock;
 use crate::config::{self, TriggersPlace};
 
 /// Where new function folders go.
@@ -54,19 +55,31 @@ impl PlaceArg {
     }
 }
 
-/// Makes the folder `name` in `root`, as `fill` fills it; under a hidden name, which a daemon passes over, until it is
-/// whole. What exists is left alone: an error.
+/// Makes the folder `name` in `root`, as `fill` fills it, in a hidden one, which a daemon passes over, until it is whole.
+/// What exists is left alone, and what no daemon could use, because of which it would not start, is not made: errors.
 pub(super) fn create(root: &Path, name: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    if root.join(name).exists() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
     fs::create_dir_all(root)?;
     let draft = Draft(root.join(format!(".{name}-{}", std::process::id())));
     draft.remove();
-    fs::create_dir(&draft.0)?;
-    fill(&draft.0)?;
-    renameat_with(CWD, &draft.0, CWD, root.join(name), RenameFlags::NOREPLACE)?;
+    let folder = draft.0.join(name);
+    fs::create_dir_all(&folder)?;
+    fill(&folder)?;
+    let errors = config::function_errors(&folder, Clock::system().now());
+    if !errors.is_empty() {
+        let told = errors.iter().map(|error| {
+            let path = if error.path.is_empty() { String::new() } else { format!("{}: ", error.path) };
+            format!("{path}{}", error.message)
+        });
+        return Err(io::Error::other(told.collect::<Vec<_>>().join("; ")));
+    }
+    renameat_with(CWD, &folder, CWD, root.join(name), RenameFlags::NOREPLACE)?;
     Ok(())
 }
 
-/// A folder that goes away again, unless it was given another name.
+/// A folder that goes away again, with what is still in it.
 struct Draft(PathBuf);
 
 impl Draft {

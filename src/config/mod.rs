@@ -51,7 +51,7 @@ mod variables;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;
 pub use lint::lints;
-pub use load::{Invalid, Loaded, load};
+pub use load::{Invalid, Loaded, function_errors, load};
 pub use schema::{DAEMON_SCHEMA, FUNCTION_SCHEMA};
 pub use state::{StatePlace, TriggersPlace, state_place, triggers_place};
 pub use units::name_problem;

@@ -119,8 +119,8 @@ fn a_system_crontab_names_users_and_comes_from_standard_input() {
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let shown = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(output.status.code(), Some(0), "{shown}");
-    assert!(shown.contains("line 2: warning: this machine has no user `no-such-user`"), "{shown}");
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("line 2: not converted: this machine has no user `no-such-user`"), "{shown}");
     let written = fs::read_to_string(project.path("new/run-parts/config.json")).unwrap();
     let written: Value = serde_json::from_str(&written).unwrap();
     assert_eq!(written["target"]["command"]["user"], "root");
@@ -152,6 +152,7 @@ const CLOUD: &str = r#"{
     { "name": "old", "runtime": "Php7", "triggers": [{ "name": "t", "type": "timer", "config": "0 0 9 * * * *" }] },
     { "name": "bad", "triggers": [{ "name": "t", "type": "timer", "config": "0 9 * * *" }] },
     { "name": "gone", "triggers": [{ "name": "t", "type": "timer", "config": "0 0 9 * * * *" }] },
+    { "name": "slow", "timeout": 9999, "triggers": [{ "name": "t", "type": "timer", "config": "0 0 9 * * * *" }] },
     { "name": "wechat" }
   ]
 }"#;
@@ -160,7 +161,7 @@ const CLOUD: &str = r#"{
 fn a_cloudbaserc_becomes_functions_with_their_code() {
     let project = Project::new(&json!({}));
     project.write("cloud/cloudbaserc.json", CLOUD);
-    for name in ["daily", "web", "old", "bad", "wechat"] {
+    for name in ["daily", "web", "old", "bad", "slow", "wechat"] {
         project.write(&format!("cloud/code/{name}/index.js"), "exports.main = async () => 1\n");
     }
     project.write("cloud/code/daily/lib/x.js", "");
@@ -180,11 +181,13 @@ fn a_cloudbaserc_becomes_functions_with_their_code() {
         "old: not converted: its runtime Php7 is not one of Gulou's",
         "bad: not converted: the trigger `t`: ",
         "gone: not converted: there is no folder cloud/code/gone with its code",
+        "slow: not converted: timeout: `9999` is not a whole number from 1 to 900",
         "wechat: 0 0 8 * * * *",
-        "2 functions written, 3 not converted",
+        "2 functions written, 4 not converted",
     ] {
         assert!(ran.stdout.contains(line), "no {line} in\n{}", ran.stdout);
     }
+    assert_eq!(fs::read_dir(project.path("triggers")).unwrap().count(), 2, "no draft is left");
     assert_eq!(
         config(&project, "daily"),
         json!({

@@ -18,6 +18,10 @@ use crate::clock::Clock;
 use crate::schedule::{self, Language, Schedule};
 
 const NOTES: &str = "\
+Examples:
+  crontab -l | gulou import crontab - --dry-run
+  gulou import crontab --system /etc/crontab --timezone Asia/Shanghai
+
 Cron knows no timeout: the commands get one day. Their output is kept in the history instead of being mailed. A line that \
 no seven fields can say, as `0 0 */2 * 1` (cron: both days; Gulou: either), is refused.";
 
@@ -86,10 +90,12 @@ impl Crontab {
                     }
                     if !self.dry_run {
                         let config = format!("{:#}\n", function.config);
-                        create(&root, &function.name, |folder| fs::write(folder.join("config.json"), config))
-                            .with_context(|| {
-                                format!("could not write {}", root.join(&function.name).display())
-                            })?;
+                        let fill = |folder: &Path| fs::write(folder.join("config.json"), config);
+                        if let Err(error) = create(&root, &function.name, fill) {
+                            refused += 1;
+                            writeln!(out, "line {number}: not converted: {error}\n    {}", line.trim())?;
+                            continue;
+                        }
                     }
                     written += 1;
                     writeln!(out, "line {number}: {}", function.words(&root))?;
@@ -247,7 +253,10 @@ impl Reader<'_> {
         let (command, input) = lines::split_input(entry.command);
         let argv = json!([self.shell, "-c", self.script(&command, input.as_deref(), &mut notes)]);
         let mut target = json!({ "argv": argv });
-        let (user, home) = self.user(entry.user, &mut notes);
+        if self.shell.contains('/') && !Path::new(&self.shell).is_file() {
+            return Err(format!("there is no shell {}", self.shell));
+        }
+        let (user, home) = self.user(entry.user)?;
         if let Some(home) = home {
             if Path::new(&home).is_dir() {
                 target["cwd"] = home.into();
@@ -304,16 +313,13 @@ impl Reader<'_> {
     }
 
     /// Who runs the command, if not the daemon's own user, and where.
-    fn user(&self, user: Option<&str>, notes: &mut Vec<String>) -> (Option<String>, Option<String>) {
-        let Some(user) = user else { return (None, self.home.clone()) };
+    fn user(&self, user: Option<&str>) -> Result<(Option<String>, Option<String>), String> {
+        let Some(user) = user else { return Ok((None, self.home.clone())) };
         let passwords = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let entry =
-            passwords.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|entry| entry[0] == user);
-        if entry.is_none() {
-            notes.push(format!("this machine has no user `{user}`"));
-        }
+        let mut entries = passwords.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let entry = entries.find(|entry| entry[0] == user);
+        let entry = entry.ok_or_else(|| format!("this machine has no user `{user}`"))?;
         let home = self.variables.get("HOME").cloned();
-        let home = home.or_else(|| entry.and_then(|entry| entry.get(5).map(|home| (*home).to_owned())));
-        (Some(user.to_owned()), home)
+        Ok((Some(user.to_owned()), home.or_else(|| entry.get(5).map(|home| (*home).to_owned()))))
     }
 }
