@@ -89,3 +89,39 @@ SELECT email, name,
        CASE n % 4 WHEN 0 THEN '喝一杯水' WHEN 1 THEN '站起来走走' WHEN 2 THEN '给家里打电话' ELSE '收晾在外面的衣服' END,
        strftime('%Y-%m-%d %H:%M:00', 'now', '+' || (5 * n) || ' minutes')
 FROM numbers JOIN users ON users.id = n;
+
+CREATE TABLE comments (
+  id         INTEGER PRIMARY KEY,
+  user_id    INTEGER NOT NULL REFERENCES users (id),
+  text       TEXT    NOT NULL,
+  deleted_at TEXT                           -- UTC; when the user deleted it. The sample `purge` deletes it for good
+);
+
+-- Every third is deleted, one an hour, from 60 days ago on.
+WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 3000)
+INSERT INTO comments (id, user_id, text, deleted_at)
+SELECT n, 1 + (n * 61) % 10000, '第 ' || n || ' 条评论',
+       CASE WHEN n % 3 = 0 THEN datetime('now', '-60 days', '+30 minutes', '+' || (n / 3) || ' hours') END
+FROM numbers;
+
+-- The deleted ones, and only they.
+CREATE INDEX comments_deleted ON comments (deleted_at) WHERE deleted_at IS NOT NULL;
+
+-- What users see in the app; each is told of an activity once.
+CREATE TABLE notifications (
+  id          INTEGER PRIMARY KEY,
+  user_id     INTEGER NOT NULL REFERENCES users (id),
+  activity_id INTEGER NOT NULL REFERENCES activities (id),
+  text        TEXT    NOT NULL,
+  created_at  TEXT    NOT NULL,             -- UTC
+  UNIQUE (user_id, activity_id)
+);
+
+-- Files in var/uploads. With a comment go its rows, and the sample `orphaned-files` finds what lies there without one.
+CREATE TABLE attachments (
+  id         INTEGER PRIMARY KEY,
+  comment_id INTEGER NOT NULL REFERENCES comments (id) ON DELETE CASCADE,
+  file       TEXT    NOT NULL UNIQUE
+);
+
+INSERT INTO attachments (comment_id, file) SELECT id, 'photo-' || id || '.jpg' FROM comments WHERE id % 500 = 1;

@@ -7,16 +7,21 @@ mod dry_run;
 pub mod exit;
 mod explain;
 mod fire;
+mod folders;
 mod history;
+mod import;
+mod init;
 mod list;
 mod logging;
 mod logs;
+mod manual;
 mod next;
 mod pause;
 mod problems;
 mod progress;
 mod reload;
 mod resume;
+mod schema;
 mod serve;
 mod status;
 mod times;
@@ -54,6 +59,11 @@ enum Verb {
     History(history::History),
     Logs(logs::Logs),
     Batch(batch::Batch),
+    Init(init::Init),
+    Import(import::Import),
+    Schema(schema::Schema),
+    Completions(manual::Completions),
+    Man(manual::Manual),
 }
 
 /// Where the daemon config is; shared by all verbs that read it.
@@ -102,6 +112,11 @@ pub fn main() -> ExitCode {
         Verb::History(verb) => verb.run(),
         Verb::Logs(verb) => verb.run(),
         Verb::Batch(verb) => verb.run(),
+        Verb::Init(verb) => verb.run(),
+        Verb::Import(verb) => verb.run(),
+        Verb::Schema(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(),
+        Verb::Man(verb) => verb.run(),
     };
     match result {
         Ok(code) => ExitCode::from(code),

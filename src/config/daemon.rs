@@ -15,7 +15,7 @@ use crate::settings::{
 /// The zone of triggers that name none: the cloud's.
 const DEFAULT_ZONE: &str = "Asia/Shanghai";
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     known: &[
         "state",
         "socket",

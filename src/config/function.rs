@@ -40,7 +40,7 @@ impl<'c> Scope<'c> {
     }
 }
 
-const KEYS: Keys = Keys {
+pub(super) const KEYS: Keys = Keys {
     known: &[
         "triggers",
         "overlap",

@@ -198,6 +198,14 @@ pub(super) fn read_function(dir: &Path, scope: &Scope<'_>, findings: &Findings) 
     function::read(&Node::root(&document, findings, &value), &name, dir, scope)
 }
 
+/// What is wrong with the function folder `dir` by itself, whatever databases and transports there are.
+pub fn function_errors(dir: &Path, now: DateTime<Utc>) -> Vec<Diagnostic> {
+    let findings = Findings::default();
+    let daemon = DaemonConfig::defaults(Path::new(""));
+    read_function(dir, &Scope::new(&daemon, now), &findings);
+    findings.into_sorted().0
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

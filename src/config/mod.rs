@@ -14,6 +14,7 @@
 //! - `units`: durations, rates, names and addresses
 //! - `load`: all files together, and what only all files together can say; `folders`: the same again and again, folder by
 //!   folder, for a daemon that runs
+//! - `schema`: the same format for editors
 //! - `state`: one key of the daemon config, for those who only want to reach the daemon
 //!
 //! Files are read, nothing is opened, started or changed. Only `daemon` and `cli` may use this module.
@@ -39,6 +40,7 @@ mod mail;
 mod mark;
 mod period;
 mod retry;
+mod schema;
 mod secret;
 mod sql;
 mod state;
@@ -51,5 +53,7 @@ mod variables;
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;
 pub use lint::lints;
-pub use load::{Invalid, Loaded, load};
-pub use state::{StatePlace, state_place};
+pub use load::{Invalid, Loaded, function_errors, load};
+pub use schema::{DAEMON_SCHEMA, FUNCTION_SCHEMA};
+pub use state::{StatePlace, TriggersPlace, state_place, triggers_place};
+pub use units::name_problem;

@@ -33,6 +33,33 @@ pub fn state_place(path: &Path) -> Result<StatePlace, Invalid> {
     }
 }
 
+/// What those need who write new function folders.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TriggersPlace {
+    /// The folder of the function folders.
+    pub triggers: PathBuf,
+    /// The names of the databases, in the order of the file.
+    pub databases: Vec<String>,
+    /// The names of the mail transports, in the order of the file.
+    pub mail: Vec<String>,
+}
+
+/// Where function folders are, by the daemon config at `path`; errors in other keys do not matter.
+pub fn triggers_place(path: &Path) -> Result<TriggersPlace, Invalid> {
+    let findings = Findings::default();
+    let daemon = read_daemon(path, &findings);
+    let (mut errors, _) = findings.into_sorted();
+    errors.retain(|error| matches!(error.path.as_str(), "" | "triggers"));
+    match daemon {
+        Some(daemon) if errors.is_empty() => Ok(TriggersPlace {
+            databases: daemon.database_names.unwrap_or_default(),
+            mail: daemon.mail_names.unwrap_or_default(),
+            triggers: daemon.triggers,
+        }),
+        _ => Err(Invalid { errors, warnings: Vec::new() }),
+    }
+}
+
 /// Reads `state`: a URL, or an object with what belongs to one; relative paths start at `folder`.
 pub(super) fn read(node: &Node<'_>, folder: &Path) -> Option<StateSettings> {
     const KEYS: [&str; 4] = ["url", "password", "tls", "tls_ca"];

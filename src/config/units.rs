@@ -89,7 +89,7 @@ fn parse_rate(text: &str) -> Option<Rate> {
 }
 
 /// Why `name` cannot name a trigger or a function (the cloud's rule), if it cannot.
-pub(super) fn name_problem(name: &str) -> Option<&'static str> {
+pub fn name_problem(name: &str) -> Option<&'static str> {
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
         return Some("it must start with a letter (a-z, A-Z)");
     }

@@ -1,6 +1,7 @@
 //! The samples in `triggers/` and `config.example.json` load without a word, and say what the README says of them.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use chrono::{TimeZone, Utc};
@@ -48,6 +49,10 @@ fn the_daemon_config_has_its_parts() {
         "clean-up",
         "mass-mail",
         "new-entries",
+        "notifications",
+        "orphaned-files",
+        "pg-dump",
+        "purge",
         "reminders",
         "tomylove",
         "weekly-report",
@@ -137,6 +142,95 @@ fn clean_up_deletes_old_mails_and_keeps_the_young() {
     let ran = crate::support::run(&mut process).expect_code(0);
     assert_eq!(ran.stdout, "deleted 2 mails older than 30 days\n");
     assert!(project.path("var/outbox/new/young").exists() && !project.path("var/outbox/new/old").exists());
+}
+
+/// Runs a sample now; answers what it says.
+fn fire(project: &Project, function: &str) -> String {
+    project.gulou(&["fire", "--config", "config.example.json", function]).expect_code(0).stdout
+}
+
+fn demo(project: &Project, sql: &str) -> i64 {
+    let database = Connection::open(project.path("var/demo.db")).unwrap();
+    database.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[test]
+fn purge_deletes_what_was_deleted_a_month_ago() {
+    let project = Project::samples();
+    assert!(fire(&project, "purge").contains("\"rows\": 7"));
+    let old = "SELECT count(*) FROM comments WHERE deleted_at < datetime('now', '-31 days')";
+    assert_eq!(demo(&project, old), 0);
+    let all = demo(&project, "SELECT count(*) FROM comments WHERE deleted_at IS NULL");
+    assert_eq!(all, 2000, "what is not deleted stays");
+    assert!(demo(&project, "SELECT count(*) FROM comments WHERE deleted_at IS NOT NULL") > 250);
+    assert!(fire(&project, "purge").contains("\"rows\": 0"));
+}
+
+#[test]
+fn notifications_tell_each_user_once() {
+    let project = Project::samples();
+    assert!(fire(&project, "notifications").contains("\"rows\": 10"));
+    assert!(fire(&project, "notifications").contains("\"rows\": 0"));
+    let told = "SELECT count(*) FROM notifications WHERE text LIKE '明天 14:00：晨读会，%'";
+    assert_eq!(demo(&project, told), 5);
+}
+
+#[test]
+fn orphaned_files_are_listed_and_kept() {
+    crate::support::require("python3");
+    let project = Project::samples();
+    assert!(fire(&project, "orphaned-files").contains("no ../../var/uploads yet: nothing to do"));
+    fire(&project, "notifications");
+    for name in ["photo-1.jpg", "photo-2.jpg", "photo-3.jpg"] {
+        project.write(&format!("var/uploads/{name}"), "x");
+    }
+    let ancient = std::time::UNIX_EPOCH + Duration::from_secs(86_400);
+    for name in ["photo-1.jpg", "photo-2.jpg"] {
+        let path = project.path(format!("var/uploads/{name}"));
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(ancient).unwrap();
+    }
+    let listed = fire(&project, "orphaned-files");
+    assert!(
+        listed.contains("would delete photo-2.jpg, 1 bytes\n1 files without a row, 6 rows\n"),
+        "{listed}"
+    );
+    assert!(project.path("var/uploads/photo-2.jpg").exists());
+    let mut process = std::process::Command::new("sh");
+    process.args(["orphaned-files.sh", "../../var/demo.db", "../../var/uploads", "--delete"]);
+    process.current_dir(project.path("triggers/orphaned-files"));
+    crate::support::run(&mut process).expect_code(0);
+    let left = std::fs::read_dir(project.path("var/uploads")).unwrap().count();
+    assert_eq!(left, 2);
+}
+
+#[test]
+fn pg_dump_is_switched_off_and_keeps_the_newest() {
+    let function = &functions()["pg-dump"];
+    assert!(function.triggers.iter().all(|trigger| !trigger.enabled));
+    // A stand-in that writes what it is told to.
+    let project = Project::samples();
+    for (name, text) in [
+        ("pg_dump", "for a; do case $a in --file=*) echo dump >\"${a#--file=}\";; esac; done"),
+        ("pg_restore", ""),
+    ] {
+        project.write(&format!("bin/{name}"), &format!("#!/bin/sh\n{text}\n"));
+        std::fs::set_permissions(project.path(format!("bin/{name}")), PermissionsExt::from_mode(0o755))
+            .unwrap();
+    }
+    let path = format!("{}:{}", project.path("bin").display(), std::env::var("PATH").unwrap());
+    for day in 1..=4 {
+        let mut process = std::process::Command::new("sh");
+        process.args(["pg-dump.sh", "../../var/backups", "2"]).current_dir(project.path("triggers/pg-dump"));
+        process.env("PATH", &path).env("PGDATABASE", "shop");
+        process.env("GULOU_FIRE_TIME", format!("2026-06-0{day}T01:00:00Z"));
+        crate::support::run(&mut process).expect_code(0);
+    }
+    let mut names: Vec<String> = std::fs::read_dir(project.path("var/backups"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    assert_eq!(names, ["shop-20260603T010000Z.dump", "shop-20260604T010000Z.dump"]);
 }
 
 fn demo_tables() -> Connection {

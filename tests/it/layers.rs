@@ -48,6 +48,8 @@ const TABLE: &[(&str, &[&str])] = &[
 /// A library, and the only places that may name it.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
+    ("clap_complete", &["cli"]),
+    ("clap_mangen", &["cli"]),
     ("anyhow", &["cli", "daemon"]),
     ("axum", &["server"]),
     ("http_body_util", &["cli/client"]),

@@ -33,6 +33,8 @@ mod dry_run;
 mod engine_retry;
 mod engine_runs;
 mod fire_event;
+mod import;
+mod init;
 mod layers;
 mod mail_batch;
 mod mail_maildir;
@@ -49,6 +51,7 @@ mod scenario_ordeal;
 mod scenario_postgres_state;
 mod scenario_reload;
 mod scenario_samples;
+mod schema;
 #[path = "../servers/mod.rs"]
 mod servers;
 mod status_progress;
