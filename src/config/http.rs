@@ -45,6 +45,9 @@ pub(super) struct Usage {
 /// A fire's request: the event is posted.
 pub(super) const EVENT: Usage = Usage { method: "POST", body: HttpBody::Variable("event") };
 
+/// A row of a batch is posted.
+pub(super) const ROW: Usage = Usage { method: "POST", body: HttpBody::Variable("row") };
+
 /// Reads a request; the paths of files are seen from `dir`.
 pub(super) fn read(node: &Node<'_>, dir: &Path, usage: &Usage) -> Option<HttpSettings> {
     of_fields(&node.object(&KEYS)?, dir, usage)

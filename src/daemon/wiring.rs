@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use chrono_tz::Asia::Shanghai;
 use tokio_util::task::TaskTracker;
 
-use crate::action::http::HttpClients;
+use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
-use crate::batch::{Batch, Line};
+use crate::batch::{Batch, Line, RowAction};
 use crate::clock::Clock;
 use crate::db::Databases;
 use crate::engine::{Function, Runner};
@@ -97,14 +97,20 @@ impl Wiring {
         Ok(Links { clients: self.clients.clone(), memo, database, transport })
     }
 
-    fn batch(&self, batch: &BatchSettings, function: &FunctionSettings) -> anyhow::Result<Batch<MailAction>> {
+    fn batch(&self, batch: &BatchSettings, function: &FunctionSettings) -> anyhow::Result<Batch> {
         let database = self.databases.connect(&batch.source.database)?;
-        let (ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. }) = &batch.action;
-        let transport = self
-            .transports
-            .get(&mail.via)
-            .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
-        let action = MailAction::new(mail, Arc::clone(transport))?;
+        let action = match &batch.action {
+            ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. } => {
+                let transport = self
+                    .transports
+                    .get(&mail.via)
+                    .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
+                RowAction::Mail(Box::new(MailAction::new(mail, Arc::clone(transport))?))
+            }
+            ActionSettings::Http(request) => {
+                RowAction::Http(Box::new(HttpAction::new(request, &self.clients)?))
+            }
+        };
         let timezone = function.triggers.first().map_or(Shanghai, |trigger| trigger.schedule.timezone());
         let line = {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,7 +4,6 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::action::mail::MailAction;
 use crate::batch::Batch;
 use crate::run::{Fire, Outcome, RunContext};
 use crate::settings::{OnInterrupted, Overlap, TriggerSettings};
@@ -31,7 +30,7 @@ pub enum Runner {
     /// Code or a program.
     Target(Arc<Target>),
     /// Rows of a table.
-    Batch(Arc<Batch<MailAction>>),
+    Batch(Arc<Batch>),
     /// A function of this process, for programs that embed the engine: benchmarks and tests.
     Inline(Inline),
 }
