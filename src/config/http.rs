@@ -73,7 +73,8 @@ pub(super) fn of_fields(fields: &Fields<'_>, dir: &Path, usage: &Usage) -> Optio
         let help = "write `\"method\": \"POST\"`, or delete the body".to_owned();
         node.error(format!("a {method} carries no body"), help);
     }
-    let body = body(fields, dir, if is_question { HttpBody::Empty } else { usage.body.clone() });
+    let carries_nothing = is_question || method == "DELETE";
+    let body = body(fields, dir, if carries_nothing { HttpBody::Empty } else { usage.body.clone() });
     Some(HttpSettings {
         method: method.to_owned(),
         url: url?,

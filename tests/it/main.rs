@@ -38,6 +38,7 @@ mod own_servers;
 mod readme;
 mod scenario_crash;
 mod scenario_drain;
+mod scenario_fetch;
 mod scenario_halt;
 mod scenario_lane;
 mod scenario_nonsense;
