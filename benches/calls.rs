@@ -162,6 +162,7 @@ async fn call(target: &Target, message: &str) -> Duration {
         argument: message.to_owned(),
         event_type: "timer".to_owned(),
         app_id: None,
+        own_event: None,
     };
     let context = RunContext {
         output: Output::discard(),
