@@ -4,6 +4,7 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod alerts;
 mod fetch;
 mod http;
 mod programs;
@@ -21,6 +22,7 @@ use serde_json::Value;
 
 use crate::schedule::Schedule;
 
+pub use alerts::AlertSettings;
 pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
@@ -176,6 +178,8 @@ pub struct FunctionSettings {
     pub max_runs: Option<NonZeroUsize>,
     /// What happens to a run that a crash of the daemon cut off. Batches always resume.
     pub on_interrupted: OnInterrupted,
+    /// Who is told of what goes wrong.
+    pub alerts: Option<Arc<AlertSettings>>,
     /// When a run that failed is tried again; none: it is not. Never of a batch.
     pub retry: Option<Arc<RetryPolicy>>,
     /// What a fire runs.

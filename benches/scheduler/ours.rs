@@ -43,6 +43,7 @@ pub(crate) fn functions(triggers: usize, expressions: &[&str], inline: &Inline) 
             overlap: Overlap::Allow,
             on_interrupted: OnInterrupted::Fail,
             max_runs: None,
+            alerts: None,
             retry: None,
             runner: Runner::Inline(inline.clone()),
         })

@@ -125,7 +125,7 @@ fn action(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettin
     if let Some(node) = fields.get("http") {
         return http::read(node, dir, &http::ROW).map(|request| ActionSettings::Http(Box::new(request)));
     }
-    fields.read("mail", |node| mail::read(node, dir, scope))
+    fields.read("mail", |node| mail::read(node, dir, scope.daemon.mail_names.as_deref()))
 }
 
 fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<SourceSettings> {

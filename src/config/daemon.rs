@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::{Keys, Node};
 use super::units::{duration, mailbox, positive_duration, timezone};
-use super::{database, state};
+use super::{alerts, database, state};
 use crate::settings::{
-    DatabaseSettings, EventSettings, FunctionSettings, HistorySettings, MailRoute, MailTransportSettings,
-    Settings, StateSettings,
+    AlertSettings, DatabaseSettings, EventSettings, FunctionSettings, HistorySettings, MailRoute,
+    MailTransportSettings, Settings, StateSettings,
 };
 
 /// The zone of triggers that name none: the cloud's.
@@ -26,6 +27,7 @@ pub(super) const KEYS: Keys = Keys {
         "databases",
         "mail",
         "history",
+        "alerts",
         "max_runs",
         "max_waiting",
         "drain_timeout",
@@ -52,6 +54,8 @@ pub(super) struct DaemonConfig {
     pub database_names: Option<Vec<String>>,
     pub mail_names: Option<Vec<String>>,
     pub history: HistorySettings,
+    /// Of functions that have none of their own.
+    pub alerts: Option<Arc<AlertSettings>>,
     pub max_runs: usize,
     pub max_waiting: usize,
     pub drain_timeout: Duration,
@@ -72,6 +76,7 @@ impl DaemonConfig {
             database_names: None,
             mail_names: None,
             history: HistorySettings { keep: Duration::from_secs(30 * 86_400), keep_runs: 100_000 },
+            alerts: None,
             max_runs: 1000,
             max_waiting: 1000,
             drain_timeout: Duration::from_secs(60),
@@ -117,6 +122,8 @@ impl DaemonConfig {
                 config.mail.insert(name.to_owned(), transport);
             }
         }
+        let mail_names = config.mail_names.as_deref();
+        config.alerts = fields.read("alerts", |node| alerts::read(node, folder, mail_names)).map(Arc::new);
         if let Some(history) = fields.get("history") {
             read_history(history, &mut config.history);
         }

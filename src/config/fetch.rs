@@ -6,15 +6,10 @@ use scraper::Selector;
 
 use super::batch::reference;
 use super::decode::{Fields, Keys, Node};
+use super::follow;
 use super::function::Scope;
 use super::http::{self, pointer};
-use super::mail;
-use super::secret::secret;
-use super::template::part;
-use crate::settings::{
-    ActionSettings, FetchSettings, FollowSettings, HttpBody, HttpSettings, HttpUrl, Pick, SaveSettings,
-    Secret, WecomKind, WecomRobotSettings,
-};
+use crate::settings::{FetchSettings, HttpBody, Pick, SaveSettings};
 use crate::spelling::nearest;
 
 const KEYS: Keys = Keys::only(&[
@@ -60,7 +55,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Fet
         None => None,
     };
     let then = match fields.get("then") {
-        Some(node) => Some(follow(node, dir, scope)?),
+        Some(node) => Some(follow::read(node, dir, scope.daemon.mail_names.as_deref(), &CHANGE)?),
         None => None,
     };
     if save.is_none() && then.is_none() {
@@ -180,74 +175,4 @@ fn save(node: &Node<'_>, pick: &Pick, scope: &Scope<'_>) -> Option<SaveSettings>
         Some(key)
     });
     Some(SaveSettings { database: database?, table: table?, key: key?, columns: columns? })
-}
-
-/// What is done about a change.
-fn follow(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<FollowSettings> {
-    const KEYS: Keys = Keys::only(&["http", "wecom_robot", "mail"]);
-    let fields = node.object(&KEYS)?;
-    let given: Vec<&str> = KEYS.known.iter().copied().filter(|key| fields.get(key).is_some()).collect();
-    match given[..] {
-        ["http"] => fields
-            .read("http", |node| -> Option<HttpSettings> { http::read(node, dir, &CHANGE) })
-            .map(|request| FollowSettings::Http(Box::new(request))),
-        ["wecom_robot"] => {
-            fields.read("wecom_robot", |node| wecom(node, dir)).map(FollowSettings::WecomRobot)
-        }
-        ["mail"] => fields.read("mail", |node| match mail::read(node, dir, scope)? {
-            ActionSettings::Mail(mail) => Some(FollowSettings::Mail(Box::new(mail))),
-            ActionSettings::Digest { .. } | ActionSettings::Http(_) => {
-                let help =
-                    "delete `per`: there is one mail a change, with `items` and `new` in its templates";
-                node.error("`\"per\": \"run\"` belongs to the mail of a batch", help.to_owned());
-                None
-            }
-        }),
-        [] => {
-            if node.entries().is_some_and(|entries| entries.is_empty()) {
-                node.error("nothing is done", "say `http`, `wecom_robot` or `mail`".to_owned());
-            }
-            None
-        }
-        _ => {
-            let message = format!("one thing is done about a change; here are {}", given.join(" and "));
-            node.error(message, "keep one of them".to_owned());
-            None
-        }
-    }
-}
-
-/// A message to a WeCom group: `url`, `kind`, and `content` or `content_file`.
-pub(super) fn wecom(node: &Node<'_>, dir: &Path) -> Option<WecomRobotSettings> {
-    let fields = node.object(&Keys::only(&["url", "kind", "content", "content_file"]))?;
-    let url = fields.need("url", |node| webhook(node, dir));
-    let kind = match fields.get("kind") {
-        Some(node) => node.word(&["text", "markdown"]),
-        None => Some("text"),
-    };
-    if ["content", "content_file"].iter().all(|key| fields.get(key).is_none()) {
-        node.error("the message has no text", "add `content` or `content_file`".to_owned());
-    }
-    let content = part(&fields, "content", "content_file", dir);
-    let kind = if kind? == "markdown" { WecomKind::Markdown } else { WecomKind::Text };
-    Some(WecomRobotSettings { url: url?, kind, content: content? })
-}
-
-/// The URL of a robot, whose key makes it a secret.
-fn webhook(node: &Node<'_>, dir: &Path) -> Option<Secret> {
-    if node.is_string() {
-        let text = node.text()?;
-        // What a sample has in place of a key is nobody's secret.
-        let key = text.rsplit_once("key=").map_or("", |(_, key)| key);
-        if !key.is_empty() && key.chars().all(|c| c == '0' || c == '-') {
-            return Some(Secret::new(text.to_owned()));
-        }
-        let secret = secret(node, dir)?;
-        http::is_url(node, secret.reveal()).then_some(secret)
-    } else {
-        match http::url(node, dir)? {
-            HttpUrl::Secret(secret) => Some(secret),
-            HttpUrl::Template(_) => None,
-        }
-    }
 }

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::daemon::{DaemonConfig, absolute};
 use super::decode::{Fields, Keys, Node};
 use super::lint::lints;
-use super::{retry, target, trigger};
+use super::{alerts, retry, target, trigger};
 use crate::settings::{FireRules, FunctionSettings, OnInterrupted, Overlap, TargetSettings, TriggerSettings};
 
 /// What a function folder is read with.
@@ -47,6 +47,7 @@ pub(super) const KEYS: Keys = Keys {
         "max_runs",
         "on_interrupted",
         "retry",
+        "alerts",
         "target",
         "handler",
         "runtime",
@@ -67,7 +68,7 @@ pub(super) const KEYS: Keys = Keys {
         "layers",
         "description",
     ],
-    later: &["alerts", "node", "history"],
+    later: &["node", "history"],
 };
 
 /// Reads the file whose root is `node`, in the folder `dir` called `name`.
@@ -106,6 +107,14 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         }
         retry::read(node)
     });
+    let alerts = match fields.get("alerts") {
+        None => scope.daemon.alerts.clone(),
+        // `false`: nobody is told.
+        Some(node) if node.kind() == "a boolean" => {
+            node.boolean().filter(|on| *on).and_then(|_| scope.daemon.alerts.clone())
+        }
+        Some(node) => alerts::read(node, dir, scope.daemon.mail_names.as_deref()).map(Arc::new),
+    };
     let (nodes, triggers): (Vec<_>, Vec<_>) = triggers.into_iter().unzip();
     let function = FunctionSettings {
         name: name.to_owned(),
@@ -114,6 +123,7 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         overlap,
         max_runs,
         on_interrupted: on_interrupted.unwrap_or(OnInterrupted::Fail),
+        alerts,
         retry: retry.map(Arc::new),
         target: target?,
     };

@@ -4,7 +4,6 @@ use std::path::Path;
 
 use super::batch::reference;
 use super::decode::{Keys, Node};
-use super::function::Scope;
 use super::template::{part, template};
 use super::units::mailbox;
 use crate::settings::{ActionSettings, MailSettings};
@@ -28,11 +27,10 @@ const KEYS: Keys = Keys {
     later: &["cc", "bcc", "headers", "attachments"],
 };
 
-/// Reads `action.mail` of a batch in the function folder `dir`.
-pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettings> {
+/// Reads a mail's templates in the folder `dir`. `mail_names`: the transports there are, as far as is known.
+pub(super) fn read(node: &Node<'_>, dir: &Path, mail_names: Option<&[String]>) -> Option<ActionSettings> {
     let fields = node.object(&KEYS)?;
-    let via = fields
-        .need("via", |node| reference(node, "mail transport", "mail", scope.daemon.mail_names.as_deref()));
+    let via = fields.need("via", |node| reference(node, "mail transport", "mail", mail_names));
     let from = fields.read("from", mailbox);
     let to = fields.need("to", template);
     let reply_to = fields.read("reply_to", template);

@@ -7,8 +7,9 @@
 //! - `daemon`: the daemon config and its mail transports; `database`: its databases
 //! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
 //! - `code`, `command`: functions and commands; `variables`: their `env`
-//! - `batch`, `mail`, `mark`: the parts of a batch; `http`: a request; `fetch`: a page that is looked at; `template`: texts
+//! - `batch`, `mail`, `mark`: the parts of a batch; `http`: a request; `fetch`: a page that is looked at; `follow`: what is done about it; `template`: texts
 //!   that are filled in
+//! - `alerts`, `retry`: what follows a run that failed
 //! - `lint`: what schedules may not mean
 //! - `secret`: passwords and where they are kept; `hide`: keeps them out of what is found
 //! - `units`: durations, rates, names and addresses
@@ -19,6 +20,7 @@
 //!
 //! Files are read, nothing is opened, started or changed. Only `daemon` and `cli` may use this module.
 
+mod alerts;
 mod batch;
 mod code;
 mod command;
@@ -29,6 +31,7 @@ mod diagnostic;
 mod fetch;
 mod findings;
 mod folders;
+mod follow;
 mod function;
 mod hide;
 mod http;

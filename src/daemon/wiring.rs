@@ -8,12 +8,13 @@ use chrono_tz::Asia::Shanghai;
 use chrono_tz::Tz;
 use tokio_util::task::TaskTracker;
 
+use crate::action::follow::Follow;
 use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
 use crate::batch::{Batch, Line, RowAction};
 use crate::clock::Clock;
 use crate::db::Databases;
-use crate::engine::{Function, Runner, or_by_hand};
+use crate::engine::{Alerts, Function, Runner, or_by_hand};
 use crate::settings::{
     ActionSettings, BatchSettings, FetchSettings, FollowSettings, FunctionSettings, Settings, TargetSettings,
 };
@@ -90,19 +91,40 @@ impl Wiring {
             triggers: or_by_hand(&settings.triggers),
             overlap: settings.overlap,
             max_runs: settings.max_runs,
+            alerts: self.alerts(settings)?,
             on_interrupted: settings.on_interrupted,
             retry: settings.retry.clone(),
             runner,
         })
     }
 
+    fn alerts(&self, function: &FunctionSettings) -> anyhow::Result<Option<Arc<Alerts>>> {
+        let Some(settings) = &function.alerts else { return Ok(None) };
+        let action = |follow: &Option<FollowSettings>| {
+            let Some(follow) = follow else { return Ok(None) };
+            let action = Follow::new(follow, &self.clients, self.transport_of(follow));
+            let context = || format!("could not set up the alerts of the function `{}`", function.name);
+            Ok::<_, anyhow::Error>(Some(Arc::new(action.map_err(anyhow::Error::msg).with_context(context)?)))
+        };
+        Ok(Some(Arc::new(Alerts {
+            on_failure: action(&settings.on_failure)?,
+            on_recovery: action(&settings.on_recovery)?,
+            on_missed: action(&settings.on_missed)?,
+            every: settings.every,
+        })))
+    }
+
+    fn transport_of(&self, follow: &FollowSettings) -> Option<Arc<Transport>> {
+        match follow {
+            FollowSettings::Mail(mail) => self.transports.get(&mail.via).cloned(),
+            FollowSettings::Http(_) | FollowSettings::WecomRobot(_) => None,
+        }
+    }
+
     fn links(&self, page: &FetchSettings, function: &str) -> anyhow::Result<Links> {
         let save = page.save.as_ref();
         let database = save.map(|save| self.databases.connect(&save.database)).transpose()?;
-        let transport = match &page.then {
-            Some(FollowSettings::Mail(mail)) => self.transports.get(&mail.via).cloned(),
-            _ => None,
-        };
+        let transport = page.then.as_ref().and_then(|follow| self.transport_of(follow));
         let memo = self.store.memo(function, "fetch");
         Ok(Links { clients: self.clients.clone(), memo, database, transport })
     }

@@ -60,6 +60,11 @@ impl Engine {
         if skipped.is_empty() {
             return;
         }
+        for (trigger, span) in &skipped {
+            if let Some(function) = self.scheduler.function_of(trigger) {
+                self.desk.skipped(function, trigger, span);
+            }
+        }
         let spans = log_skipped(skipped);
         let now = self.clock.now().timestamp_millis();
         while let Err(error) = self.store.skip(spans.clone(), now).await {
@@ -119,7 +124,7 @@ impl Engine {
         self.in_flight.insert(run, in_flight);
         let (event, drain) = (Arc::clone(&self.event), self.drain.clone());
         let (store, clock, report) = (self.store.clone(), self.clock.clone(), self.report.clone());
-        let (looks, halts) = (Arc::clone(&self.looks), self.halts.clone());
+        let (looks, halts, desk) = (Arc::clone(&self.looks), self.halts.clone(), self.desk.clone());
         let own_event = caller.as_ref().and_then(|caller| caller.event.clone());
         tokio::spawn(async move {
             let fire = Fire { own_event, ..occurrence.fire(&function, trigger, &event) };
@@ -129,7 +134,8 @@ impl Engine {
             let retry_at = occurrence.retry_at;
             let work = Run { id: run, fire, runner, retry, retry_at, drain, abort, mirror, progress };
             let halted = |reason| async move { halt::ask(&halts, run, reason).await };
-            let outcome = work.execute(store, clock, halted).await;
+            let (last, outcome) = work.execute(store, clock, halted).await;
+            desk.ended(&function, &last, run, &outcome).await;
             let succeeded = outcome.status == Status::Succeeded;
             let lane = if let Runner::Batch(_) = &function.runner {
                 let order = looks.fetch_add(1, Ordering::Relaxed);

@@ -43,7 +43,8 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Runs to the end, in as many attempts as the policy allows, and records it; answers the outcome as recorded. Before
+    /// Runs to the end, in as many attempts as the policy allows, and records it; answers the fire of the last attempt, and
+    /// the outcome as recorded. Before
     /// that it is `halted` that pauses the function, if the outcome asks for it. When the daemon drains while the run waits
     /// for its next attempt, its end is left open: the next process goes on.
     pub(super) async fn execute<F: Future<Output = ()>>(
@@ -51,13 +52,14 @@ impl Run {
         store: Store,
         clock: Clock,
         halted: impl FnOnce(String) -> F,
-    ) -> Outcome {
+    ) -> (Fire, Outcome) {
         let outcome = loop {
             if let Some(due) = self.retry_at.take() {
                 match wait_until(due, &clock, &self.drain, &self.abort).await {
                     Waited::Due => self.begin_attempt(&store).await,
                     Waited::Drained => {
-                        return Outcome::interrupted("stopped; its next attempt comes after the start");
+                        let outcome = Outcome::interrupted("stopped; its next attempt comes after the start");
+                        return (self.fire, outcome);
                     }
                     Waited::Aborted => {
                         break Outcome::interrupted("stopped while it waited for its next attempt");
@@ -76,7 +78,7 @@ impl Run {
             halted(outcome.message.clone().unwrap_or_default()).await;
         }
         record_end(&store, &clock, self.id, &outcome, &self.abort).await;
-        outcome
+        (self.fire, outcome)
     }
 
     async fn attempt(&self, store: &Store, clock: &Clock) -> Outcome {
@@ -228,6 +230,7 @@ impl Foreground<'_> {
                 Err(error) => tracing::error!(function = function.name, %error, "could not pause it"),
             }
         };
-        Ok((*id, run.execute(self.store.clone(), self.clock.clone(), halted).await))
+        let (_, outcome) = run.execute(self.store.clone(), self.clock.clone(), halted).await;
+        Ok((*id, outcome))
     }
 }

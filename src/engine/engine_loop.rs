@@ -14,6 +14,7 @@ use chrono_tz::Asia::Shanghai;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::alerts::Desk;
 use super::carry_out::InFlight;
 use super::halt::Halt;
 use super::handle::{FolderProblem, Handle, Order};
@@ -62,6 +63,7 @@ pub struct Engine {
     pub(super) paused_because: HashMap<TriggerId, String>,
     /// Numbers looks at retry lanes.
     pub(super) looks: Arc<AtomicU64>,
+    pub(super) desk: Desk,
     pub(super) drain: CancellationToken,
     /// Ends the drain at once. Each run has a token of its own: see `in_flight`.
     pub(super) abort: CancellationToken,
@@ -95,7 +97,9 @@ impl Engine {
         let (halts, halted) = mpsc::unbounded_channel();
         let (handle, orders) = Handle::new();
         let started_at = clock.now();
+        let desk = Desk::new(store.clone(), clock.clone());
         let engine = Self {
+            desk,
             store,
             clock,
             event: Arc::new(event),
@@ -231,6 +235,7 @@ impl Engine {
                 }
             }
         }
+        self.desk.close().await;
         aborted
     }
 

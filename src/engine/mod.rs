@@ -6,6 +6,7 @@
 //! asked through a [`Handle`] in `orders`, `batches` and `report`. Runs are tasks that send it one message when they end;
 //! `dispatch` alone joins a fire, its run and the store. Nothing here knows of files or the CLI.
 
+mod alerts;
 mod backlog;
 mod batches;
 mod carry_out;
@@ -30,6 +31,7 @@ mod tests;
 mod wake;
 mod wanted;
 
+pub use alerts::Alerts;
 pub use dispatch::Foreground;
 pub use engine_loop::{Engine, Limits};
 pub use handle::Handle;

@@ -72,6 +72,9 @@ impl Engine {
                 }
                 LeftOpen::End { message, rerun } => {
                     self.end_open(&run, message).await?;
+                    if rerun.is_none() && run.state != "waiting" {
+                        self.tell_of_cut_off(&run, message);
+                    }
                     effects.claim.extend(rerun);
                 }
             }
@@ -95,6 +98,16 @@ impl Engine {
         let attempts = self.store.attempts(function.to_owned(), trigger.to_owned(), fire_time).await?;
         let (reason, attempt) = (Reason::Resume, attempts + 1);
         Ok(Some(Wanted { at, fire_time, since: fire_time, reason, attempt, missed: 0, of_backlog: false }))
+    }
+
+    /// Batches go on by their ledger: nobody need be told.
+    fn tell_of_cut_off(&self, run: &RunRecord, message: &str) {
+        let Ok(at) = self.scheduler.locate(&run.function, Some(&run.trigger)) else { return };
+        let function = &self.scheduler.slots[at.function as usize].function;
+        if !function.runner.is_batch() {
+            let fire = Occurrence::from(run).fire(function, at.trigger as usize, &self.event);
+            self.desk.cut_off(function, &fire, run.id, message);
+        }
     }
 
     async fn end_open(&self, run: &RunRecord, message: &str) -> Result<(), StoreError> {

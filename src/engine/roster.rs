@@ -194,6 +194,12 @@ impl Scheduler {
         })
     }
 
+    /// The function of a trigger's full name.
+    pub(super) fn function_of(&self, full_name: &str) -> Option<&Function> {
+        let name = full_name.split_once('/').map_or(full_name, |(function, _)| function);
+        self.names.get(name).map(|index| &*self.slots[*index as usize].function)
+    }
+
     fn function(&self, name: &str) -> Result<u32, CommandError> {
         let there = |index: &&u32| !self.slots[**index as usize].gone;
         self.names.get(name).filter(there).copied().ok_or_else(|| {

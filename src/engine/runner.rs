@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alerts::Alerts;
 use crate::batch::Batch;
 use crate::run::{Fire, Outcome, RunContext};
 use crate::schedule::Schedule;
@@ -25,6 +26,8 @@ pub struct Function {
     pub max_runs: Option<NonZeroUsize>,
     /// What happens to a run that the end of the daemon cut off.
     pub on_interrupted: OnInterrupted,
+    /// Who is told of what goes wrong.
+    pub alerts: Option<Arc<Alerts>>,
     /// When a run that failed is tried again.
     pub retry: Option<Arc<RetryPolicy>>,
     /// How it runs.

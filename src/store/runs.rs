@@ -321,6 +321,22 @@ impl Store {
         }
     }
 
+    /// How the last run of a function before the run `before` ended that nobody had fired by hand.
+    pub async fn last_end(&self, function: String, before: RunId) -> Result<Option<String>, StoreError> {
+        match &self.0 {
+            Backend::Sqlite(store) => {
+                store.write(move |connection| sqlite::history::last_end(connection, &function, before)).await
+            }
+            Backend::Postgres(store) => {
+                store
+                    .write(1, async move |session: &Session| {
+                        postgres::history::last_end(session, &function, before).await
+                    })
+                    .await
+            }
+        }
+    }
+
     /// Lines of a run's output.
     pub async fn append_output(&self, run: RunId, lines: Vec<OutputLine>) -> Result<(), StoreError> {
         match &self.0 {

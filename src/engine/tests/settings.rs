@@ -35,6 +35,7 @@ pub(super) fn function(name: &str, overlap: Overlap, triggers: Vec<TriggerSettin
         overlap,
         on_interrupted,
         max_runs: None,
+        alerts: None,
         retry: None,
         runner,
     })

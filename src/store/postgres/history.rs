@@ -32,6 +32,11 @@ const SKIPPED: &str = "
     WHERE $1::text IS NULL OR function.name = $1 ORDER BY skipped.id DESC LIMIT $2";
 const OUTPUT: &str = "SELECT seq, at, stream, line FROM output WHERE run = $1 AND seq > $2 ORDER BY seq";
 
+const LAST_END: &str = "
+    SELECT state FROM run JOIN function ON function.id = run.function
+    WHERE function.name = $1 AND run.id < $2 AND finished_at IS NOT NULL AND reason <> 'manual'
+    ORDER BY run.id DESC LIMIT 1";
+
 pub(super) fn record(row: &Row) -> RunRecord {
     let number = |name| u32::try_from(row.get::<_, i64>(name)).unwrap_or(u32::MAX);
     let result: Option<String> = row.get("result");
@@ -100,4 +105,13 @@ pub(in crate::store) async fn output(
     let line =
         |row: &Row| RecordedLine { seq: row.get(0), at: row.get(1), stream: row.get(2), text: row.get(3) };
     Ok(lines.iter().map(line).collect())
+}
+
+/// See [`crate::store::Store::last_end`].
+pub(in crate::store) async fn last_end(
+    session: &Session,
+    function: &str,
+    before: RunId,
+) -> Result<Option<String>, StoreError> {
+    Ok(session.query_opt(LAST_END, &[&function, &before]).await?.map(|row| row.get(0)))
 }

@@ -109,3 +109,20 @@ pub(in crate::store) fn output(
     })?;
     Ok(lines.collect::<Result<_, _>>()?)
 }
+
+/// See [`crate::store::Store::last_end`].
+pub(in crate::store) fn last_end(
+    connection: &Connection,
+    function: &str,
+    before: RunId,
+) -> Result<Option<String>, StoreError> {
+    let state = connection
+        .prepare(
+            "SELECT state FROM run JOIN function ON function.id = run.function
+             WHERE function.name = ?1 AND run.id < ?2 AND finished_at IS NOT NULL AND reason <> 'manual'
+             ORDER BY run.id DESC LIMIT 1",
+        )?
+        .query_row(params![function, before], |row| row.get(0))
+        .optional()?;
+    Ok(state)
+}

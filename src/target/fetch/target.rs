@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::follow::{Follow, Occasion};
 use super::memory::Memory;
 use super::pick::{Item, Page, Wanted, hash, items, key};
 use crate::action::Outcome as Delivered;
+use crate::action::follow::{Follow, Occasion};
 use crate::action::http::{HttpAction, HttpClients, HttpRequest, Reply};
 use crate::action::mail::Transport;
 use crate::db::{Database, Upsert, Upserted};
@@ -214,7 +214,7 @@ impl FetchTarget {
         let change = hash(&format!("{} {new}", fire.function));
         values.insert("new".to_owned(), new);
         let (fire_time, now) = (fire.fire_time, self.host.clock.now());
-        let delivery = follow.send(&Occasion { values: &values, fire_time, now, change: &change }).await;
+        let delivery = follow.send(&Occasion { values: &values, fire_time, now, id: &change }).await;
         if let Delivered::Sent { detail } = &delivery.outcome {
             let said = format!("{}: {detail}", follow.name());
             log.note(&said);

@@ -1,20 +1,23 @@
-//! What is done about a change: a request, a message, a mail.
+//! What is done about an event: a request, a message, a mail.
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use crate::action::http::{Delivery, HttpAction, HttpClients};
-use crate::action::mail::{MailAction, Transport};
-use crate::action::wecom::WecomRobot;
+use super::http::{Delivery, HttpAction, HttpClients};
+use super::mail::{MailAction, Transport};
+use super::wecom::WecomRobot;
 use crate::settings::FollowSettings;
 
 /// An action, ready to be done.
 #[derive(Debug)]
 pub enum Follow {
+    /// A request.
     Http(Box<HttpAction>),
+    /// A message to a WeCom group.
     WecomRobot(Box<WecomRobot>),
+    /// A mail.
     Mail(Box<MailAction>),
 }
 
@@ -23,10 +26,12 @@ pub enum Follow {
 pub struct Occasion<'a> {
     /// What templates see.
     pub values: &'a Map<String, Value>,
+    /// `fire_time` in templates.
     pub fire_time: DateTime<Utc>,
+    /// `now` in templates, and the date of a mail.
     pub now: DateTime<Utc>,
-    /// The same for the same change: a mail that is sent again has the same `Message-ID`.
-    pub change: &'a str,
+    /// The same for the same event: a mail that is sent again has the same `Message-ID`.
+    pub id: &'a str,
 }
 
 impl Follow {
@@ -63,11 +68,11 @@ impl Follow {
 
     /// Does it.
     pub async fn send(&self, occasion: &Occasion<'_>) -> Delivery {
-        let Occasion { values, fire_time, now, change } = *occasion;
+        let Occasion { values, fire_time, now, id } = *occasion;
         match self {
             Self::Http(http) => http.send(values, fire_time, now).await,
             Self::WecomRobot(robot) => robot.send(values, fire_time, now).await,
-            Self::Mail(mail) => match mail.render_values(values, change, fire_time, now) {
+            Self::Mail(mail) => match mail.render_values(values, id, fire_time, now) {
                 Ok(rendered) => Delivery::of(mail.deliver(&rendered).await),
                 Err(error) => Delivery::of(error.into()),
             },
