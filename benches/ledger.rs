@@ -181,6 +181,7 @@ fn through_the_ledger(rows: u32, store: Store) -> f64 {
         argument: String::new(),
         event_type: "timer".to_owned(),
         app_id: None,
+        own_event: None,
     };
     let context = RunContext {
         output: Output::new(|_, line| println!("        {line}; peak memory {} MB", peak_memory())),

@@ -65,9 +65,17 @@ need_component() {
 skipped=()
 if [ "$quick" = no ]; then
   install_what_is_missing
+  # Debian's npm brings four hundred packages; it is used where it is, and reaches its registry.
+  if ! command -v npm >/dev/null; then
+    skipped+=(npm_)
+    left_out+=("tests that install packages with npm: it is not installed (https://nodejs.org brings it)")
+  elif ! timeout 60 npm view wx-server-sdk version >/dev/null 2>&1; then
+    skipped+=(npm_)
+    left_out+=('tests that install packages with npm: its registry cannot be reached')
+  fi
 else
-  skipped+=(scenario_ smtp_sink postgres mariadb)
-  left_out+=('tests that start smtp-sink, PostgreSQL, MariaDB or whole daemons (--quick)' 'fuzzing (--quick)')
+  skipped+=(scenario_ smtp_sink postgres mariadb npm_)
+  left_out+=('tests that start smtp-sink, PostgreSQL, MariaDB or whole daemons, or install packages (--quick)' 'fuzzing (--quick)')
   if ! command -v node >/dev/null; then
     # Tests with Node.js in their name, and modules whose tests run the function samples.
     skipped+=(nodejs target_function:: target_supervision:: dry_run::)

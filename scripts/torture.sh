@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Kills, freezes and cuts off the daemon, the database and the receiver in the middle of mailings, for as long as you
 # like, and checks every row afterwards. With --cron it is the expressions' turn: all clock changes of all zones, then
-# the fuzz targets. With --simulation, the scheduler's.
+# the fuzz targets. With --simulation, the scheduler's. With --crashes, functions and commands crash.
 #
 #   ./scripts/torture.sh                        one round: 100,000 rows, 24 blows a mailing, a random seed
 #   ./scripts/torture.sh --rounds 20            as many as that, each with a seed of its own
@@ -12,12 +12,13 @@
 #   ./scripts/torture.sh --cron                 ten random expressions a clock change, ten minutes of fuzzing
 #   ./scripts/torture.sh --cron --expressions N --seconds N   (N expressions: at most 32)
 #   ./scripts/torture.sh --simulation           ten years of a thousand triggers, simulated; takes --rounds and --seed
+#   ./scripts/torture.sh --crashes N            N runs of functions and commands that crash, and what is left of them
 #
 # Needs what ./scripts/test.sh installs. Stops at the first breach of the promise and prints its seed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=1 rows=100000 kills=24 pause=31000 database=all on_uncertain=both seed= cron=no simulation=no expressions=10 seconds=600
+rounds=1 rows=100000 kills=24 pause=31000 database=all on_uncertain=both seed= cron=no simulation=no crashes= expressions=10 seconds=600
 while [ $# -gt 0 ]; do
   case "$1" in
     --rounds) rounds=$2; shift 2 ;;
@@ -29,9 +30,10 @@ while [ $# -gt 0 ]; do
     --seed) seed=$2; shift 2 ;;
     --cron) cron=yes; shift ;;
     --simulation) simulation=yes; shift ;;
+    --crashes) crashes=$2; shift 2 ;;
     --expressions) expressions=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
-    *) sed -n '2,18s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done
 
@@ -70,7 +72,10 @@ run_rounds() {
 }
 
 tests=(cargo test --locked --release --quiet)
-if [ "$simulation" = yes ]; then
+if [ -n "$crashes" ]; then
+  exec env GULOU_TORTURE_CRASHES="$crashes" "${tests[@]}" --test it -- --nocapture --exact \
+    target_crashes::crashing_nodejs_and_python_and_commands_leak_nothing
+elif [ "$simulation" = yes ]; then
   run_rounds 'ten years of a thousand triggers' --simulation GULOU_SIM_SEED \
     env GULOU_SIM_TRIGGERS=1000 GULOU_SIM_DAYS=3650 "${tests[@]}" --lib simulation -- --nocapture
 elif [ "$cron" = yes ]; then

@@ -80,11 +80,16 @@ pub struct Fire {
     pub event_type: String,
     /// `userInfo.appId` of the event.
     pub app_id: Option<String>,
+    /// In the place of a timer's event, when somebody fired by hand with one of their own.
+    pub own_event: Option<Arc<Value>>,
 }
 
 impl Fire {
-    /// The event that a function receives, in the shape of WeChat's cloud.
+    /// The event that a function receives, in the shape of WeChat's cloud, or whatever it was fired with.
     pub fn event(&self) -> Value {
+        if let Some(event) = &self.own_event {
+            return Value::clone(event);
+        }
         let user_info = self.app_id.as_ref().map_or_else(|| json!({}), |id| json!({ "appId": id }));
         json!({
             "Message": self.argument,

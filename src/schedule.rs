@@ -83,6 +83,12 @@ impl Schedule {
         Ok(Self { form, zone, start: i64::MIN, end: i64::MAX })
     }
 
+    /// Has no fire time at all.
+    pub fn never() -> Self {
+        let form = Form::At(Arc::default());
+        Self { form, zone: Zone::of(chrono_tz::Asia::Shanghai), start: i64::MIN, end: i64::MAX }
+    }
+
     /// The first fire time later than `after`; both in unix seconds. `None` when there is none until the end of 2099.
     pub fn next(&self, after: i64) -> Option<i64> {
         let after = after.max(self.start.saturating_sub(1));

@@ -4,6 +4,7 @@
 //! serde: the file format is `config`'s business. All paths are absolute or relative to the
 //! working directory of the process, already joined with the folder of the file that named them.
 
+mod fetch;
 mod http;
 mod programs;
 mod retry;
@@ -11,7 +12,7 @@ mod secret;
 mod sql;
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,10 +21,11 @@ use serde_json::Value;
 
 use crate::schedule::Schedule;
 
+pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
-pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings};
+pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings, Variables};
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
@@ -45,6 +47,8 @@ pub struct Settings {
     pub history: HistorySettings,
     /// Runs in flight for the whole daemon; 1000 unless configured.
     pub max_runs: usize,
+    /// Runs of one function that may wait for room; 1000 unless configured.
+    pub max_waiting: usize,
     /// How long a drain waits for running work before it kills; 60 s unless configured.
     pub drain_timeout: Duration,
     /// The function folders, sorted by name.
@@ -168,6 +172,8 @@ pub struct FunctionSettings {
     pub triggers: Arc<[TriggerSettings]>,
     /// What happens when a fire finds the function still running.
     pub overlap: Overlap,
+    /// Runs of it at a time; more wait. None: as many as the daemon has.
+    pub max_runs: Option<NonZeroUsize>,
     /// What happens to a run that a crash of the daemon cut off. Batches always resume.
     pub on_interrupted: OnInterrupted,
     /// When a run that failed is tried again; none: it is not. Never of a batch.
@@ -250,6 +256,8 @@ pub enum TargetSettings {
     Http(Box<HttpSettings>),
     /// Statements, or a copy of a database.
     Sql(Box<SqlSettings>),
+    /// A page that is looked at.
+    Fetch(Box<FetchSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
 }

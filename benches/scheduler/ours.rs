@@ -42,6 +42,7 @@ pub(crate) fn functions(triggers: usize, expressions: &[&str], inline: &Inline) 
             triggers: (first..triggers.min(first + TRIGGERS)).map(trigger).collect(),
             overlap: Overlap::Allow,
             on_interrupted: OnInterrupted::Fail,
+            max_runs: None,
             retry: None,
             runner: Runner::Inline(inline.clone()),
         })
@@ -52,6 +53,7 @@ pub(crate) fn functions(triggers: usize, expressions: &[&str], inline: &Inline) 
 pub(crate) fn engine(folder: &Path, drain: CancellationToken) -> (Engine, Handle) {
     let limits = Limits {
         max_runs: 1_000_000,
+        max_waiting: 1_000_000,
         drain_timeout: Duration::from_secs(60),
         history: HistorySettings { keep: Duration::from_secs(30 * 86_400), keep_runs: 100_000 },
     };

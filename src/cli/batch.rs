@@ -130,6 +130,7 @@ fn configured(settings: &Settings) -> impl Iterator<Item = (&FunctionSettings, &
         TargetSettings::Function(_)
         | TargetSettings::Command(_)
         | TargetSettings::Http(_)
+        | TargetSettings::Fetch(_)
         | TargetSettings::Sql(_) => None,
     })
 }

@@ -286,7 +286,7 @@ mod tests {
              d\r\n\"error\":\"no\"}\r\n1\r\n\n\r\n0\r\n\r\n",
         );
         let mut lines = Vec::new();
-        let fire = wire::Fire { function: "f".to_owned(), trigger: None };
+        let fire = wire::Fire { function: "f".to_owned(), trigger: None, event: None };
         Daemon::reach(&state).unwrap().fire(&fire, |line| lines.push(line)).unwrap();
         assert!(server.join().unwrap().ends_with("\r\n\r\n{\"function\":\"f\"}"));
         assert_eq!(

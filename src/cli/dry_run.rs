@@ -26,7 +26,7 @@ use crate::settings::{
 };
 use crate::spelling::nearest;
 use crate::store::Reader;
-use crate::target::{Host, Target};
+use crate::target::{Host, Target, preview_fetch};
 
 /// Show when each trigger fires next, and what its first fire would do, without changing anything
 ///
@@ -161,6 +161,7 @@ impl<'s> Viewer<'s> {
             argument: trigger.argument.to_string(),
             event_type: self.settings.event.event_type.clone(),
             app_id: self.settings.event.app_id.clone(),
+            own_event: None,
         };
         match &function.target {
             TargetSettings::Function(code) => Target::function(code, &self.host).preview(&fire),
@@ -187,6 +188,7 @@ impl<'s> Viewer<'s> {
                     problem: Some(error.to_string()),
                 },
             },
+            TargetSettings::Fetch(page) => preview_fetch(page, &HttpClients::default(), &self.clock, &fire),
             TargetSettings::Batch(batch) => {
                 let timezone = trigger.schedule.timezone();
                 self.batch(batch, &fire, timezone, interval).unwrap_or_else(|error| Preview {

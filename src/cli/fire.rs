@@ -1,10 +1,12 @@
 //! `gulou fire`: by the running daemon, or here when there is none.
 
-use std::io::{Stderr, Write as _};
+use std::io::{Read as _, Stderr, Write as _};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use serde_json::Value;
 
 use super::client::Daemon;
 use super::logging::{self, LogFormat};
@@ -26,6 +28,7 @@ use crate::spelling::did_you_mean;
 #[command(after_help = "Examples:
   gulou fire --config config.example.json tomylove
   gulou fire --config config.example.json mass-mail/every-2-seconds
+  echo '{}' | gulou fire --config config.example.json tomylove --event -
 
 Exit code 1 when the run does not succeed, or is not begun.")]
 pub(super) struct Fire {
@@ -34,6 +37,10 @@ pub(super) struct Fire {
     /// The function, or one of its triggers; the function's first trigger if none is named
     #[arg(value_name = "FUNCTION[/TRIGGER]")]
     name: String,
+    /// Hand the function this event instead of a timer's: a file of JSON, or `-` for standard input. The run starts at once,
+    /// or not at all where the overlap rule says no
+    #[arg(long, value_name = "FILE")]
+    event: Option<PathBuf>,
     /// Print one JSON object a line, as docs/api.md has them
     #[arg(long)]
     json: bool,
@@ -45,16 +52,17 @@ impl Fire {
             Ok(place) => place,
             Err(code) => return Ok(code),
         };
+        let event = self.event.as_deref().map(read_event).transpose()?;
         match Daemon::find(&place.socket)? {
-            Some(daemon) => self.ask(daemon),
-            None => self.alone(),
+            Some(daemon) => self.ask(daemon, event),
+            None => self.alone(event),
         }
     }
 
     /// The daemon runs it; this only listens.
-    fn ask(self, mut daemon: Daemon) -> anyhow::Result<u8> {
+    fn ask(self, mut daemon: Daemon, event: Option<Value>) -> anyhow::Result<u8> {
         let (function, trigger) = split(&self.name);
-        let fire = wire::Fire { function: function.to_owned(), trigger: trigger.map(str::to_owned) };
+        let fire = wire::Fire { function: function.to_owned(), trigger: trigger.map(str::to_owned), event };
         let teller = Teller { json: self.json, bar: None };
         let (mut claimed, mut last) = (None, None);
         daemon.fire(&fire, |line| {
@@ -75,7 +83,7 @@ impl Fire {
     }
 
     /// No daemon: the run happens in this process.
-    fn alone(self) -> anyhow::Result<u8> {
+    fn alone(self, event: Option<Value>) -> anyhow::Result<u8> {
         let mut settings = match self.config.load() {
             Ok(loaded) => loaded.settings,
             Err(code) => return Ok(code),
@@ -91,7 +99,14 @@ impl Fire {
         let output = Output::new(move |stream, line| mirror.tell(&FireLine::output(stream, line)));
         let runtime = tokio::runtime::Runtime::new().context("could not start the async runtime")?;
         let (run, outcome) = runtime.block_on(async {
-            let fired = Box::pin(daemon::fire(&settings, clock.clone(), trigger, output, progress.clone()));
+            let fired = Box::pin(daemon::fire(
+                &settings,
+                clock.clone(),
+                trigger,
+                event.map(Arc::new),
+                output,
+                progress.clone(),
+            ));
             match &bar {
                 Some(bar) => bar.during(fired, || progress.at(clock.monotonic())).await,
                 None => fired.await,
@@ -156,6 +171,21 @@ impl Teller {
     }
 }
 
+/// The event in a file of JSON, or on standard input.
+fn read_event(path: &Path) -> anyhow::Result<Value> {
+    let (name, text) = if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).context("could not read the event from standard input")?;
+        ("standard input".to_owned(), text)
+    } else {
+        let name = path.display().to_string();
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("could not read the event {name}"))?;
+        (name, text)
+    };
+    serde_json::from_str(&text).with_context(|| format!("the event in {name} is not JSON"))
+}
+
 /// Function and trigger of a full name.
 fn split(name: &str) -> (&str, Option<&str>) {
     name.split_once('/').map_or((name, None), |(function, trigger)| (function, Some(trigger)))
@@ -171,7 +201,6 @@ fn select(settings: &Settings, name: &str) -> anyhow::Result<(usize, usize)> {
     let function: &FunctionSettings = &settings.functions[index];
     let triggers = || function.triggers.iter().map(|trigger| &*trigger.name);
     match trigger_name {
-        None if function.triggers.is_empty() => bail!("the function `{function_name}` has no trigger"),
         None => Ok((index, 0)),
         Some(wanted) => match triggers().position(|candidate| candidate == wanted) {
             Some(trigger) => Ok((index, trigger)),

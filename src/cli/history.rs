@@ -51,7 +51,8 @@ impl History {
             let spans = reader.map(|r| r.skipped(function.as_deref(), self.count)).transpose()?;
             return self.print_skipped(&spans.unwrap_or_default());
         }
-        let filter = HistoryFilter { function, trigger, state: self.state.clone(), limit: self.count };
+        let filter =
+            HistoryFilter { function, trigger, state: self.state.clone(), after: 0, limit: self.count };
         let runs = reader.map(|r| r.history(&filter)).transpose()?.unwrap_or_default();
         if self.json {
             let runs: Vec<Value> = runs.iter().map(run_json).collect();

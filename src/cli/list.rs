@@ -155,6 +155,7 @@ const fn kind(target: &TargetSettings) -> &'static str {
         TargetSettings::Command(_) => "command",
         TargetSettings::Http(_) => "http",
         TargetSettings::Sql(_) => "sql",
+        TargetSettings::Fetch(_) => "fetch",
         TargetSettings::Batch(_) => "batch",
     }
 }

@@ -58,7 +58,8 @@ fn text(status: &wire::Status) -> String {
     line("functions", status.functions.to_string());
     line("triggers", format!("{} enabled, {} paused", status.triggers, status.paused));
     line("running", status.running_count.to_string());
-    line("waiting", format!("{} for room, {} missed or behind them", status.waiting, status.backlog));
+    let why = if status.full { " (as many run as `max_runs` allows)" } else { "" };
+    line("waiting", format!("{} for room{why}, {} missed or behind them", status.waiting, status.backlog));
     line(
         "next fire",
         status.next.as_ref().map_or_else(

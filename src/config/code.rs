@@ -75,8 +75,8 @@ pub(super) fn read(cloud: &Fields<'_>, ours: Option<&Node<'_>>, dir: &Path) -> O
     let concurrency = ours.and_then(|fields| fields.read("concurrency", |node| node.integer(1..=1000)));
     let cloud_timeout = cloud.read("timeout", |node| node.integer(1..=900)).map(Duration::from_secs);
     let cloud_memory = cloud.read("memorySize", memory);
-    let mut env = cloud.read("envVariables", variables).unwrap_or_default();
-    env.extend(ours.and_then(|fields| fields.read("env", variables)).unwrap_or_default());
+    let mut env = cloud.read("envVariables", |node| variables(node, dir)).unwrap_or_default();
+    env.extend(ours.and_then(|fields| fields.read("env", |node| variables(node, dir))).unwrap_or_default());
     Some(TargetSettings::Function(CodeSettings {
         runtime: language?.runtime,
         dir: absolute(dir, ""),

@@ -47,7 +47,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path) -> Option<TargetSettings> {
     Some(TargetSettings::Command(CommandSettings {
         argv: argv?,
         cwd: cwd.unwrap_or_else(|| absolute(dir, "")),
-        env: fields.read("env", variables).unwrap_or_default(),
+        env: fields.read("env", |node| variables(node, dir)).unwrap_or_default(),
         timeout: fields.read("timeout", positive_duration).unwrap_or(DEFAULT_TIMEOUT),
         max_output: fields.read("max_output", max_output),
         success_codes: fields.read("success_codes", codes).unwrap_or_else(|| vec![0]),

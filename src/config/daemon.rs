@@ -27,6 +27,7 @@ pub(super) const KEYS: Keys = Keys {
         "mail",
         "history",
         "max_runs",
+        "max_waiting",
         "drain_timeout",
     ],
     ignored: &["$schema"],
@@ -52,6 +53,7 @@ pub(super) struct DaemonConfig {
     pub mail_names: Option<Vec<String>>,
     pub history: HistorySettings,
     pub max_runs: usize,
+    pub max_waiting: usize,
     pub drain_timeout: Duration,
 }
 
@@ -71,6 +73,7 @@ impl DaemonConfig {
             mail_names: None,
             history: HistorySettings { keep: Duration::from_secs(30 * 86_400), keep_runs: 100_000 },
             max_runs: 1000,
+            max_waiting: 1000,
             drain_timeout: Duration::from_secs(60),
         }
     }
@@ -117,6 +120,9 @@ impl DaemonConfig {
         if let Some(history) = fields.get("history") {
             read_history(history, &mut config.history);
         }
+        if let Some(max_waiting) = fields.read("max_waiting", |node| node.integer(1..=1_000_000)) {
+            config.max_waiting = usize::try_from(max_waiting).unwrap_or(usize::MAX);
+        }
         if let Some(max_runs) = fields.read("max_runs", |node| node.integer(1..=1_000_000)) {
             config.max_runs = usize::try_from(max_runs).unwrap_or(usize::MAX);
         }
@@ -150,6 +156,7 @@ impl DaemonConfig {
             event: self.event,
             history: self.history,
             max_runs: self.max_runs,
+            max_waiting: self.max_waiting,
             drain_timeout: self.drain_timeout,
             functions,
         }

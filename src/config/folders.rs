@@ -256,6 +256,7 @@ fn batch_id(function: &FunctionSettings) -> Option<&str> {
         TargetSettings::Function(_)
         | TargetSettings::Command(_)
         | TargetSettings::Http(_)
+        | TargetSettings::Fetch(_)
         | TargetSettings::Sql(_) => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,6 +44,7 @@ pub(super) const KEYS: Keys = Keys {
     known: &[
         "triggers",
         "overlap",
+        "max_runs",
         "on_interrupted",
         "retry",
         "target",
@@ -74,9 +76,13 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
     let triggers = triggers(&fields, scope);
     let target = target::read(&fields, dir, scope);
     let is_batch = matches!(target, Some(TargetSettings::Batch(_)));
-    // Statements that wait for each other's locks help nobody.
-    let waits = is_batch || matches!(target, Some(TargetSettings::Sql(_)));
-    let default = if waits { Overlap::Queue(1) } else { Overlap::Allow };
+    let default = match target {
+        // Statements that wait for each other's locks help nobody.
+        Some(TargetSettings::Batch(_) | TargetSettings::Sql(_)) => Overlap::Queue(1),
+        // A look that is still under way sees what another would see.
+        Some(TargetSettings::Fetch(_)) => Overlap::Skip,
+        _ => Overlap::Allow,
+    };
     let overlap = fields.read("overlap", overlap).unwrap_or(default);
     let on_interrupted = fields.read("on_interrupted", |node| {
         let word = node.word(&["fail", "rerun"])?;
@@ -84,6 +90,13 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
             node.warning("this has no effect: batches always resume", None);
         }
         Some(if word == "rerun" { OnInterrupted::Rerun } else { OnInterrupted::Fail })
+    });
+    let max_runs = fields.read("max_runs", |node| {
+        let max_runs = node.integer(1..=1_000_000)?;
+        if overlap != Overlap::Allow {
+            node.warning("this has no effect: `overlap` lets one run at a time", None);
+        }
+        NonZeroUsize::new(usize::try_from(max_runs).ok()?)
     });
     let retry = fields.read("retry", |node| {
         if is_batch {
@@ -99,6 +112,7 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         dir: absolute(dir, ""),
         triggers: triggers.into(),
         overlap,
+        max_runs,
         on_interrupted: on_interrupted.unwrap_or(OnInterrupted::Fail),
         retry: retry.map(Arc::new),
         target: target?,

@@ -1,12 +1,12 @@
 //! What findings must not show: they quote lines of the files, and go to terminals and logs.
 //!
-//! Hidden are the values of keys that are called `password`, and passwords in URLs. It goes by the look of the text,
+//! Hidden are the values of keys that are called `password`, logins of HTTP, passwords in URLs and keys of webhooks. It goes by the look of the text,
 //! because what is quoted need not be JSON, and is quoted whichever value of the line is wrong.
 
 use std::ops::Range;
 
 /// Keys whose values are hidden.
-const KEYS: [&str; 1] = ["password"];
+const KEYS: [&str; 5] = ["password", "Authorization", "authorization", "Cookie", "cookie"];
 
 /// The part `line` of `text` with a dot for each character that is hidden, so that columns stay what they are.
 pub(super) fn line(text: &str, line: Range<usize>) -> String {
@@ -33,6 +33,17 @@ pub(super) fn message(message: &str) -> String {
 /// much is taken for it than too little.
 fn in_url(text: &str) -> Option<Range<usize>> {
     let start = text.find("://")? + 3;
+    in_login(text, start).or_else(|| in_query(text, start))
+}
+
+/// The key of a webhook, as in `https://example.com/send?key=…`; all that follows belongs to it.
+fn in_query(text: &str, start: usize) -> Option<Range<usize>> {
+    let ends = ["?key=", "&key=", "access_token="].into_iter();
+    let key = ends.filter_map(|name| Some(text[start..].find(name)? + name.len())).min()?;
+    Some(start + key..text.len()).filter(|key| !key.is_empty())
+}
+
+fn in_login(text: &str, start: usize) -> Option<Range<usize>> {
     let end = start + text[start..].rfind('@')?;
     let colon = start + text[start..end].find(':')?;
     (colon + 1 < end).then_some(colon + 1..end)

@@ -47,15 +47,19 @@ pub(super) const EVENT: Usage = Usage { method: "POST", body: HttpBody::Variable
 
 /// Reads a request; the paths of files are seen from `dir`.
 pub(super) fn read(node: &Node<'_>, dir: &Path, usage: &Usage) -> Option<HttpSettings> {
-    let fields = node.object(&KEYS)?;
+    of_fields(&node.object(&KEYS)?, dir, usage)
+}
+
+/// The same from an object that has more to say.
+pub(super) fn of_fields(fields: &Fields<'_>, dir: &Path, usage: &Usage) -> Option<HttpSettings> {
     let url = fields.need("url", |node| url(node, dir));
     let method = match fields.get("method") {
         Some(node) => node.word(METHODS),
         None => Some(usage.method),
     };
     let headers = fields.read("headers", |node| headers(node, dir)).unwrap_or_default();
-    let tls = tls(&fields, dir);
-    let exchange = Exchange::read(&fields);
+    let tls = tls(fields, dir);
+    let exchange = Exchange::read(fields);
     let success = match fields.get("success") {
         Some(node) => success(node),
         None => Some(HttpSuccess::default()),
@@ -66,7 +70,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, usage: &Usage) -> Option<HttpSet
         let help = "write `\"method\": \"POST\"`, or delete the body".to_owned();
         node.error(format!("a {method} carries no body"), help);
     }
-    let body = body(&fields, dir, if is_question { HttpBody::Empty } else { usage.body.clone() });
+    let body = body(fields, dir, if is_question { HttpBody::Empty } else { usage.body.clone() });
     Some(HttpSettings {
         method: method.to_owned(),
         url: url?,
@@ -103,11 +107,7 @@ impl Exchange {
 pub(super) fn url(node: &Node<'_>, dir: &Path) -> Option<HttpUrl> {
     if node.is_object() {
         let secret = secret(node, dir)?;
-        if let Err(problem) = check_url(secret.reveal()) {
-            node.error(format!("the secret {problem}"), "write the whole URL into it".to_owned());
-            return None;
-        }
-        return Some(HttpUrl::Secret(secret));
+        return is_url(node, secret.reveal()).then_some(HttpUrl::Secret(secret));
     }
     let source = sourced(node)?;
     let text = source.text.trim_start();
@@ -122,6 +122,15 @@ pub(super) fn url(node: &Node<'_>, dir: &Path) -> Option<HttpUrl> {
         return None;
     }
     Some(HttpUrl::Template(source))
+}
+
+/// Whether `text` is a URL that can be asked for; reports why not, without quoting it.
+pub(super) fn is_url(node: &Node<'_>, text: &str) -> bool {
+    let problem = check_url(text).err();
+    if let Some(problem) = &problem {
+        node.error(format!("the secret {problem}"), "write the whole URL into it".to_owned());
+    }
+    problem.is_none()
 }
 
 fn check_url(text: &str) -> Result<(), String> {

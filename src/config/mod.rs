@@ -7,7 +7,8 @@
 //! - `daemon`: the daemon config and its mail transports; `database`: its databases
 //! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
 //! - `code`, `command`: functions and commands; `variables`: their `env`
-//! - `batch`, `mail`, `mark`: the parts of a batch; `http`: a request; `template`: texts that are filled in
+//! - `batch`, `mail`, `mark`: the parts of a batch; `http`: a request; `fetch`: a page that is looked at; `template`: texts
+//!   that are filled in
 //! - `lint`: what schedules may not mean
 //! - `secret`: passwords and where they are kept; `hide`: keeps them out of what is found
 //! - `units`: durations, rates, names and addresses
@@ -25,6 +26,7 @@ mod daemon;
 mod database;
 mod decode;
 mod diagnostic;
+mod fetch;
 mod findings;
 mod folders;
 mod function;

@@ -4,13 +4,12 @@ use std::path::Path;
 
 use super::decode::{Fields, Keys};
 use super::function::Scope;
-use super::{batch, code, command, http, sql};
+use super::{batch, code, command, fetch, http, sql};
 use crate::settings::TargetSettings;
 
 /// Reads `target` of the function folder `dir`, or finds out what the folder holds.
 pub(super) fn read(function: &Fields<'_>, dir: &Path, scope: &Scope<'_>) -> Option<TargetSettings> {
-    const KEYS: Keys =
-        Keys { known: &["function", "command", "http", "sql", "batch"], ignored: &[], later: &["fetch"] };
+    const KEYS: Keys = Keys::only(&["function", "command", "http", "fetch", "sql", "batch"]);
     let Some(node) = function.get("target") else { return untold(function, dir) };
     let fields = node.object(&KEYS)?;
     let given: Vec<&str> = KEYS.known.iter().copied().filter(|key| fields.get(key).is_some()).collect();
@@ -20,6 +19,9 @@ pub(super) fn read(function: &Fields<'_>, dir: &Path, scope: &Scope<'_>) -> Opti
         ["http"] => fields
             .read("http", |node| http::read(node, dir, &http::EVENT))
             .map(|request| TargetSettings::Http(Box::new(request))),
+        ["fetch"] => fields
+            .read("fetch", |node| fetch::read(node, dir, scope))
+            .map(|page| TargetSettings::Fetch(Box::new(page))),
         ["sql"] => fields
             .read("sql", |node| sql::read(node, dir, scope))
             .map(|sql| TargetSettings::Sql(Box::new(sql))),
@@ -29,7 +31,7 @@ pub(super) fn read(function: &Fields<'_>, dir: &Path, scope: &Scope<'_>) -> Opti
         [] => {
             // A target of a later version has been reported as such already.
             if node.entries().is_some_and(|entries| entries.is_empty()) {
-                let help = "say `function`, `command`, `http`, `sql` or `batch`";
+                let help = "say `function`, `command`, `http`, `fetch`, `sql` or `batch`";
                 node.error("the target is empty", help.to_owned());
             }
             None
@@ -46,7 +48,7 @@ fn untold(function: &Fields<'_>, dir: &Path) -> Option<TargetSettings> {
     if function.get("handler").is_some() || code::is_in(dir) {
         return code::read(function, None, dir);
     }
-    let help = "add an `index.js`, an `index.py`, or a `target` with a `function`, a `command`, `http`, `sql` or a `batch`";
+    let help = "add an `index.js`, an `index.py`, or a `target` with a `function`, a `command`, `http`, `fetch`, `sql` or a `batch`";
     function.node().error(
         "the folder has no `index.js` and no `index.py`, and the file names no `target`",
         help.to_owned(),

@@ -17,6 +17,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use serde_json::Value;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,7 @@ use wiring::{Runners, Wiring};
 
 use crate::batch::Discarded;
 use crate::clock::Clock;
+use crate::engine::handle::CommandError;
 use crate::engine::{Engine, Foreground, Limits, Reload, Runner};
 use crate::run::{Outcome, Output, Progress};
 use crate::server::socket::Socket;
@@ -41,10 +43,11 @@ pub(crate) async fn serve(settings: Settings, clock: Clock, source: Source) -> a
     let (drain, abort) = signals::stop()?;
     let hangups = signals::hangups()?;
     let wiring = Arc::new(Wiring::open(&settings, clock.clone())?);
-    let Settings { state, socket, event, history, max_runs, drain_timeout, functions, .. } = settings;
+    let Settings { state, socket, event, history, max_runs, max_waiting, drain_timeout, functions, .. } =
+        settings;
     let functions =
         functions.iter().map(|function| wiring.function(function)).collect::<anyhow::Result<Vec<_>>>()?;
-    let limits = Limits { max_runs, drain_timeout, history };
+    let limits = Limits { max_runs, max_waiting, drain_timeout, history };
     let triggers: usize = functions.iter().map(|function| function.triggers.len()).sum();
     let count = functions.len();
     let runners = Runners::of(&functions);
@@ -85,13 +88,15 @@ fn serve_api(path: &Path, store: &Store, api: Api, stop: &CancellationToken) -> 
     }
 }
 
-/// One manual fire of the first function in `settings`, by the path of a timed one.
+/// One manual fire of the first function in `settings`, by the path of a timed one, with `event` in the place of a timer's if
+/// there is one.
 ///
 /// Fails when a daemon holds the state.
 pub(crate) async fn fire(
     settings: &Settings,
     clock: Clock,
     trigger: usize,
+    event: Option<Arc<Value>>,
     output: Output,
     progress: Progress,
 ) -> anyhow::Result<(RunId, Outcome)> {
@@ -99,10 +104,13 @@ pub(crate) async fn fire(
     let wiring = Wiring::open(settings, clock)?;
     let function = wiring.function(settings.functions.first().context("there is no function to fire")?)?;
     if let Runner::Batch(batch) = &function.runner {
+        if event.is_some() {
+            return Err(CommandError::TakesNoEvent { function: function.name }.into());
+        }
         batch.recover().await?;
     }
-    let (store, clock, event) = (&wiring.store, &wiring.clock, &settings.event);
-    let foreground = Foreground { store, clock, event, output, progress, drain, abort };
+    let (store, clock, own_event, event) = (&wiring.store, &wiring.clock, event, &settings.event);
+    let foreground = Foreground { store, clock, event, own_event, output, progress, drain, abort };
     let fired = foreground.run(&function, trigger).await?;
     wiring.close().await;
     Runners::of(&[function]).close().await;

@@ -13,10 +13,12 @@ use crate::action::mail::{MailAction, Transport};
 use crate::batch::{Batch, Line};
 use crate::clock::Clock;
 use crate::db::Databases;
-use crate::engine::{Function, Runner};
-use crate::settings::{ActionSettings, BatchSettings, FunctionSettings, Settings, TargetSettings};
+use crate::engine::{Function, Runner, or_by_hand};
+use crate::settings::{
+    ActionSettings, BatchSettings, FetchSettings, FollowSettings, FunctionSettings, Settings, TargetSettings,
+};
 use crate::store::Store;
-use crate::target::{Host, Target};
+use crate::target::{Host, Links, Target};
 
 /// What functions share: made once, used by every version of every function.
 #[derive(Debug)]
@@ -63,6 +65,12 @@ impl Wiring {
                 let context = || format!("could not set up the function `{}`", settings.name);
                 Runner::Target(Arc::new(target.with_context(context)?))
             }
+            TargetSettings::Fetch(page) => {
+                let context = || format!("could not set up the function `{}`", settings.name);
+                let links = self.links(page, &settings.name).with_context(context)?;
+                let target = Target::fetch(page, &self.host, links).map_err(anyhow::Error::msg);
+                Runner::Target(Arc::new(target.with_context(context)?))
+            }
             TargetSettings::Sql(sql) => {
                 let database = self
                     .databases
@@ -79,12 +87,24 @@ impl Wiring {
         };
         Ok(Function {
             name: settings.name.clone(),
-            triggers: Arc::clone(&settings.triggers),
+            triggers: or_by_hand(&settings.triggers),
             overlap: settings.overlap,
+            max_runs: settings.max_runs,
             on_interrupted: settings.on_interrupted,
             retry: settings.retry.clone(),
             runner,
         })
+    }
+
+    fn links(&self, page: &FetchSettings, function: &str) -> anyhow::Result<Links> {
+        let save = page.save.as_ref();
+        let database = save.map(|save| self.databases.connect(&save.database)).transpose()?;
+        let transport = match &page.then {
+            Some(FollowSettings::Mail(mail)) => self.transports.get(&mail.via).cloned(),
+            _ => None,
+        };
+        let memo = self.store.memo(function, "fetch");
+        Ok(Links { clients: self.clients.clone(), memo, database, transport })
     }
 
     fn batch(&self, batch: &BatchSettings, function: &FunctionSettings) -> anyhow::Result<Batch<MailAction>> {

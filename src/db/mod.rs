@@ -7,6 +7,7 @@ mod moment;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
+mod upsert;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,9 +15,9 @@ use std::path::PathBuf;
 pub use self::backup::{Backup, Copied};
 pub use self::execute::{Failure, MESSAGE, PAGE, Script, Values};
 pub use self::inspect::{Column, Inspector, Table};
-
 pub use self::moment::Moment;
 pub(crate) use self::moment::PARAMETERS;
+pub use self::upsert::{Upsert, Upserted};
 use crate::settings::{DatabaseSettings, ServerSettings};
 use crate::sql::Dialect;
 

@@ -14,7 +14,7 @@ use super::lane::{End, Learned};
 use super::runner::{Function, Runner};
 use super::scheduler::Effects;
 use super::wanted::{Pending, Wanted};
-use crate::run::{Outcome, Output, Progress, Reason, Status};
+use crate::run::{Fire, Outcome, Output, Progress, Reason, Status};
 use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
 
 /// Between two tries when the state refuses (a full disk, mostly).
@@ -120,8 +120,9 @@ impl Engine {
         let (event, drain) = (Arc::clone(&self.event), self.drain.clone());
         let (store, clock, report) = (self.store.clone(), self.clock.clone(), self.report.clone());
         let (looks, halts) = (Arc::clone(&self.looks), self.halts.clone());
+        let own_event = caller.as_ref().and_then(|caller| caller.event.clone());
         tokio::spawn(async move {
-            let fire = occurrence.fire(&function, trigger, &event);
+            let fire = Fire { own_event, ..occurrence.fire(&function, trigger, &event) };
             let runner = function.runner.clone();
             // Whoever fires by hand is there to see it fail.
             let retry = function.retry.clone().filter(|_| occurrence.reason != Reason::Manual);
@@ -155,6 +156,17 @@ impl Engine {
             let group = &wanted[done..wanted.len().min(done + size)];
             let now = self.clock.now().timestamp_millis();
             let requests = self.scheduler.requests(group, done, now, uuid::Uuid::new_v4);
+            if let Some(request) = requests.iter().position(|request| !request.room)
+                && !self.full
+            {
+                self.full = true;
+                let (trigger, running) = (self.scheduler.full_name(group[request].at), self.in_flight.len());
+                tracing::warn!(
+                    trigger,
+                    running,
+                    "fires wait for room: as many runs are in flight as `max_runs` allows"
+                );
+            }
             let answer = self.store.claim(requests.clone());
             under_way.push((requests, group, answer));
             done += group.len();

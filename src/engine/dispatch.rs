@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::halt;
@@ -174,6 +175,8 @@ pub struct Foreground<'a> {
     pub clock: &'a Clock,
     /// What the event carries.
     pub event: &'a EventSettings,
+    /// In the place of a timer's event.
+    pub own_event: Option<Arc<Value>>,
     /// Gets every line of output as it comes.
     pub output: Output,
     /// See [`RunContext`].
@@ -207,7 +210,8 @@ impl Foreground<'_> {
             room: true,
             now: now.timestamp_millis(),
         };
-        let fire = Occurrence::from(&request).fire(function, trigger, self.event);
+        let own_event = self.own_event.clone();
+        let fire = Fire { own_event, ..Occurrence::from(&request).fire(function, trigger, self.event) };
         let claims = self.store.claim(vec![request]).await?;
         let Some(Claim::Started(id)) = claims.first() else { return Err(StoreError::Closed) };
         let Self { drain, abort, output: mirror, progress, .. } = self;

@@ -39,6 +39,8 @@ const ENDS: usize = 1024;
 pub struct Limits {
     /// Runs in flight; more wait.
     pub max_runs: usize,
+    /// Runs of one function that may wait for room; more fire times are skipped.
+    pub max_waiting: usize,
     /// How long a drain waits before it aborts what still runs.
     pub drain_timeout: Duration,
     /// How long history is kept.
@@ -67,6 +69,8 @@ pub struct Engine {
     pub(super) problems: Vec<FolderProblem>,
     pub(super) reloaded_at: Option<DateTime<Utc>>,
     pub(super) claimed_in: Option<Duration>,
+    /// Runs wait for room, and it was said.
+    pub(super) full: bool,
     limits: Limits,
     ended: mpsc::UnboundedReceiver<End>,
     halted: mpsc::UnboundedReceiver<Halt>,
@@ -95,7 +99,7 @@ impl Engine {
             store,
             clock,
             event: Arc::new(event),
-            scheduler: Scheduler::new(limits.max_runs),
+            scheduler: Scheduler::new(limits.max_runs, limits.max_waiting),
             in_flight: HashMap::new(),
             callers: HashMap::new(),
             report,
@@ -108,6 +112,7 @@ impl Engine {
             problems: Vec::new(),
             reloaded_at: None,
             claimed_in: None,
+            full: false,
             limits,
             ended,
             halted,
@@ -180,6 +185,7 @@ impl Engine {
             self.ended_since_prune = self.ended_since_prune.saturating_add(1);
         }
         self.scheduler.start_waiting(&mut effects);
+        self.full &= self.scheduler.has_waiting();
         self.carry_out(effects).await;
     }
 

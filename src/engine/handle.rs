@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batches::Keeper;
@@ -62,8 +65,14 @@ pub enum CommandError {
         function: String,
     },
     /// The function's overlap rule forbids another run now; it is recorded as skipped.
-    #[error("the function `{function}` is still running, and its overlap rule skips")]
+    #[error("the function `{function}` is still running, so this was not started")]
     Busy {
+        /// Its name.
+        function: String,
+    },
+    /// The function is a batch, whose rows are its events.
+    #[error("the function `{function}` runs a batch, which takes no event")]
+    TakesNoEvent {
         /// Its name.
         function: String,
     },
@@ -91,6 +100,8 @@ pub struct ManualFire {
     pub function: String,
     /// One of its triggers; the first if none is named.
     pub trigger: Option<String>,
+    /// In the place of a timer's event. A run with an event of its own does not wait: it starts now, or not at all.
+    pub event: Option<Arc<Value>>,
     /// Gets every line of output as it comes, beside the state.
     pub mirror: Output,
 }
@@ -149,6 +160,8 @@ pub struct Status {
     pub running_count: usize,
     /// Claimed runs that wait for their function, or for the daemon, to have room.
     pub waiting: usize,
+    /// Some of them because as many run as `max_runs` allows.
+    pub full: bool,
     /// Missed fires to be caught up, and live ones behind them.
     pub backlog: usize,
     /// What fires next.

@@ -18,6 +18,11 @@ pub(super) struct Missed {
 }
 
 impl Missed {
+    /// A single fire time.
+    pub(super) const fn one(fire_time: i64) -> Self {
+        Self { first: fire_time, last: fire_time, count: 1 }
+    }
+
     /// The fire times after `accounted` that were due before `limit` (unix milliseconds); `accounted` moves behind them.
     pub(super) fn between(timing: Timing<'_>, accounted: &mut i64, limit: i64) -> Option<Self> {
         let schedule = &timing.settings.schedule;

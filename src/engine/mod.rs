@@ -34,4 +34,4 @@ pub use dispatch::Foreground;
 pub use engine_loop::{Engine, Limits};
 pub use handle::Handle;
 pub use reload::Reload;
-pub use runner::{Function, Inline, InlineRun, Runner};
+pub use runner::{Function, Inline, InlineRun, Runner, or_by_hand};

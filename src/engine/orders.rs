@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::carry_out::log_skipped;
@@ -11,6 +12,7 @@ use super::plan::{At, State};
 use super::scheduler::Effects;
 use super::wanted::Wanted;
 use crate::run::{Outcome, Output, Reason};
+use crate::settings::Overlap;
 use crate::store::runs::{Claim, SkipReason};
 use crate::store::triggers::{Enrolment, Others, TriggerId};
 
@@ -18,6 +20,7 @@ use crate::store::triggers::{Enrolment, Others, TriggerId};
 #[derive(Debug)]
 pub(super) struct Caller {
     pub(super) mirror: Output,
+    pub(super) event: Option<Arc<Value>>,
     pub(super) ended: oneshot::Sender<Outcome>,
 }
 
@@ -65,8 +68,11 @@ impl Engine {
     }
 
     async fn fire(&mut self, fire: ManualFire) -> Result<Fired, CommandError> {
-        let ManualFire { function, trigger, mirror } = fire;
+        let ManualFire { function, trigger, event, mirror } = fire;
         let at = self.scheduler.locate(&function, trigger.as_deref())?;
+        if event.is_some() && self.scheduler.slots[at.function as usize].function.runner.is_batch() {
+            return Err(CommandError::TakesNoEvent { function });
+        }
         let now = self.clock.now();
         let wanted = Wanted {
             at,
@@ -77,7 +83,15 @@ impl Engine {
             missed: 0,
             of_backlog: false,
         };
-        let requests = self.scheduler.requests(&[wanted], 0, now.timestamp_millis(), uuid::Uuid::new_v4);
+        let mut requests = self.scheduler.requests(&[wanted], 0, now.timestamp_millis(), uuid::Uuid::new_v4);
+        if event.is_some() {
+            // The state does not keep the event: such a run must not wait for a process that may be another.
+            for request in &mut requests {
+                request.room = true;
+                request.overlap =
+                    if request.overlap == Overlap::Allow { Overlap::Allow } else { Overlap::Skip };
+            }
+        }
         let claim = self.store.claim(requests.clone()).await?.pop();
         let (Some(request), Some(claim)) = (requests.first(), claim) else {
             return Err(CommandError::Stopped);
@@ -88,7 +102,7 @@ impl Engine {
             Claim::Skipped | Claim::AlreadyClaimed => return Err(CommandError::Busy { function }),
         };
         let (sender, ended) = oneshot::channel();
-        self.callers.insert(run, Caller { mirror, ended: sender });
+        self.callers.insert(run, Caller { mirror, ended: sender, event });
         let mut effects = Effects::default();
         self.claimed(&wanted, request, claim, &mut effects);
         self.carry_out(effects).await;

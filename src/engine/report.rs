@@ -35,6 +35,7 @@ impl Engine {
             running,
             running_count: self.in_flight.len(),
             waiting: self.scheduler.slots.iter().map(|slot| slot.waiting.len()).sum(),
+            full: self.full,
             backlog: self.scheduler.backlogs.len(),
             next: self.scheduler.plan.next().map(|(due, at)| self.next_fire(due, at)),
             claimed_in: self.claimed_in,

@@ -1,13 +1,16 @@
 //! What the engine knows of a function: its triggers, its rules, and how to run it.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::action::mail::MailAction;
 use crate::batch::Batch;
 use crate::run::{Fire, Outcome, RunContext};
-use crate::settings::{OnInterrupted, Overlap, RetryPolicy, TriggerSettings};
+use crate::schedule::Schedule;
+use crate::settings::{FireRules, Misfire, OnInterrupted, Overlap, RetryPolicy, TriggerSettings};
 use crate::target::Target;
 
 /// A function with all that a fire of it needs.
@@ -19,12 +22,35 @@ pub struct Function {
     pub triggers: Arc<[TriggerSettings]>,
     /// What happens when a fire finds it running.
     pub overlap: Overlap,
+    /// Runs of it at a time; more wait.
+    pub max_runs: Option<NonZeroUsize>,
     /// What happens to a run that the end of the daemon cut off.
     pub on_interrupted: OnInterrupted,
     /// When a run that failed is tried again.
     pub retry: Option<Arc<RetryPolicy>>,
     /// How it runs.
     pub runner: Runner,
+}
+
+/// The triggers of a function, or what stands for one where there is none: it can be fired by hand all the same.
+pub fn or_by_hand(triggers: &Arc<[TriggerSettings]>) -> Arc<[TriggerSettings]> {
+    if !triggers.is_empty() {
+        return Arc::clone(triggers);
+    }
+    let rules = FireRules {
+        misfire: Misfire::Skip,
+        start_within: Duration::ZERO,
+        jitter: Duration::ZERO,
+        catch_up: Duration::ZERO,
+    };
+    Arc::new([TriggerSettings {
+        name: "by-hand".into(),
+        schedule: Schedule::never(),
+        expression: "".into(),
+        argument: "".into(),
+        enabled: false,
+        rules: Arc::new(rules),
+    }])
 }
 
 /// How a function runs.
@@ -66,6 +92,11 @@ impl Runner {
             Self::Batch(_) => "batch",
             Self::Inline(_) => "inline",
         }
+    }
+
+    /// Rows of a table.
+    pub(super) const fn is_batch(&self) -> bool {
+        matches!(self, Self::Batch(_))
     }
 
     /// When the first row is due that waits in a batch's retry lane, unix milliseconds.

@@ -29,6 +29,7 @@ pub(super) struct Scheduler {
     /// Functions whose slots have somebody waiting.
     waiting: BTreeSet<u32>,
     max_runs: usize,
+    max_waiting: usize,
 }
 
 /// A function and its runs. A function that is gone keeps its slot, without triggers.
@@ -78,8 +79,8 @@ impl Effects {
 }
 
 impl Scheduler {
-    /// At most `max_runs` run at a time; more wait.
-    pub(super) fn new(max_runs: usize) -> Self {
+    /// At most `max_runs` run at a time; more wait, and of one function about `max_waiting`.
+    pub(super) fn new(max_runs: usize, max_waiting: usize) -> Self {
         Self {
             slots: Vec::new(),
             names: HashMap::new(),
@@ -89,6 +90,7 @@ impl Scheduler {
             running: HashMap::new(),
             waiting: BTreeSet::new(),
             max_runs,
+            max_waiting,
         }
     }
 
@@ -108,6 +110,10 @@ impl Scheduler {
                 Due::Fire { at, fire_time } if self.backlogs.has(at) => {
                     let (since, reason, missed) = (fire_time, Reason::Timed, 0);
                     self.backlogs.push(at, Late::Fire { fire_time, since, reason, missed });
+                }
+                Due::Fire { at, fire_time } if self.is_full(at.function) => {
+                    let span = self.span(at, Missed::one(fire_time), SkipReason::Full);
+                    effects.skipped.push((self.full_name(at), span));
                 }
                 Due::Fire { at, fire_time } => effects.claim.push(Wanted {
                     at,
@@ -136,8 +142,15 @@ impl Scheduler {
         mut request_id: impl FnMut() -> uuid::Uuid,
     ) -> Vec<ClaimRequest> {
         let room = self.max_runs.saturating_sub(self.running.len());
+        // Those of functions with a limit of their own, which have to share it.
+        let mut of_function: HashMap<u32, usize> = HashMap::new();
         let request = |(index, wanted): (usize, &Wanted)| {
             let slot = &self.slots[wanted.at.function as usize];
+            let own_room = slot.function.max_runs.is_none_or(|max_runs| {
+                let before = of_function.entry(wanted.at.function).or_default();
+                *before += 1;
+                slot.running + *before <= max_runs.get()
+            });
             ClaimRequest {
                 request_id: request_id(),
                 function: slot.id,
@@ -148,7 +161,7 @@ impl Scheduler {
                 attempt: wanted.attempt,
                 missed: wanted.missed,
                 overlap: wanted.overlap(&slot.function),
-                room: before + index < room,
+                room: own_room && before + index < room,
                 now,
             }
         };
@@ -214,6 +227,16 @@ impl Scheduler {
         }
     }
 
+    /// Runs wait for room.
+    pub(super) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// So many runs of a function wait that no more may.
+    fn is_full(&self, function: u32) -> bool {
+        self.slots[function as usize].waiting.len() >= self.max_waiting
+    }
+
     /// A claimed run waits for room.
     pub(super) fn wait(&mut self, pending: Pending) {
         self.waiting.insert(pending.at.function);
@@ -264,7 +287,8 @@ pub(super) fn full_name(function: &Function, at: At) -> String {
 
 impl Slot {
     fn next_waiting(&mut self) -> Option<Pending> {
-        if self.running > 0 && self.function.overlap != Overlap::Allow {
+        let busy = self.running > 0 && self.function.overlap != Overlap::Allow;
+        if busy || self.function.max_runs.is_some_and(|max_runs| self.running >= max_runs.get()) {
             return None;
         }
         self.waiting.pop_front()

@@ -77,6 +77,7 @@ impl Occurrence {
             argument: settings.argument.to_string(),
             event_type: event.event_type.clone(),
             app_id: event.app_id.clone(),
+            own_event: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
@@ -28,8 +29,9 @@ pub(super) async fn answer(handle: &Handle, fire: wire::Fire) -> Result<Response
     let mirror = Output::new(move |stream, line| {
         let _ = sender.send(FireLine::output(stream, line));
     });
-    let wire::Fire { function, trigger } = fire;
-    let Fired { run, waits, ended } = handle.fire(ManualFire { function, trigger, mirror }).await?;
+    let wire::Fire { function, trigger, event } = fire;
+    let event = event.map(Arc::new);
+    let Fired { run, waits, ended } = handle.fire(ManualFire { function, trigger, event, mirror }).await?;
     let story = Story { first: Some(FireLine::Claimed { run, waits }), lines, end: End::Open(ended) };
     Ok(reply::with_type(StatusCode::OK, "application/x-ndjson", Body::new(story)))
 }

@@ -27,6 +27,7 @@ impl From<CommandError> for Refusal {
         let status = match &error {
             CommandError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             CommandError::Unknown { .. } | CommandError::NoTrigger { .. } => StatusCode::NOT_FOUND,
+            CommandError::TakesNoEvent { .. } => StatusCode::BAD_REQUEST,
             CommandError::Busy { .. } => StatusCode::CONFLICT,
             CommandError::Store(_) | CommandError::Batch(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -44,6 +44,9 @@ pub struct Status {
     pub running: Vec<Running>,
     /// Runs that wait for room.
     pub waiting: usize,
+    /// Some of them because as many run as `max_runs` allows.
+    #[serde(default)]
+    pub full: bool,
     /// Missed fires to be caught up, and live ones behind them.
     pub backlog: usize,
     /// What fires next.
@@ -211,6 +214,14 @@ pub struct Fire {
     /// One of its triggers; the first if none is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<String>,
+    /// In the place of a timer's event. `null` is an event too.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    pub event: Option<Value>,
+}
+
+/// What stands there, `null` included.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
 }
 
 /// A line of the answer of `POST fire`.
@@ -277,6 +288,7 @@ impl Status {
             running_count: status.running_count,
             running: status.running.into_iter().map(Running::from).collect(),
             waiting: status.waiting,
+            full: status.full,
             backlog: status.backlog,
             next: status.next.map(Next::from),
             claim_ms: status.claimed_in.map(|took| took.as_secs_f64() * 1000.0),

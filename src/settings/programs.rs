@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Secret;
+
+/// Names and values of variables. Any value may be a secret.
+pub type Variables = BTreeMap<String, Secret>;
+
 /// A cloud function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CodeSettings {
@@ -22,7 +27,7 @@ pub struct CodeSettings {
     /// Bytes of output kept of one run; the target's own bound unless configured.
     pub max_output: Option<usize>,
     /// Variables beside the daemon's own environment; `TZ=UTC` unless set here.
-    pub env: BTreeMap<String, String>,
+    pub env: Variables,
 }
 
 /// A function's language.
@@ -42,7 +47,7 @@ pub struct CommandSettings {
     /// Where it runs: the function's folder unless configured.
     pub cwd: PathBuf,
     /// Variables beside the daemon's own environment.
-    pub env: BTreeMap<String, String>,
+    pub env: Variables,
     /// Per attempt; 20 s unless configured.
     pub timeout: Duration,
     /// Bytes of output kept of one run; the target's own bound unless configured.

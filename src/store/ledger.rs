@@ -410,7 +410,9 @@ impl Reader {
     /// What the ledger holds of a batch at `now` (unix milliseconds). Empty when it never ran.
     pub fn holdings(&self, batch: &str, until_marked: bool, now: i64) -> Result<Holdings, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::ledger::holdings(reader.connection(), batch, until_marked, now),
+            Source::Sqlite(reader) => {
+                reader.read(|connection| sqlite::ledger::holdings(connection, batch, until_marked, now))
+            }
             Source::Postgres(reader) => reader.read(async |session: &Session| {
                 postgres::ledger_rows::holdings(session, batch, until_marked, now).await
             }),

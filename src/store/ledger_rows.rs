@@ -136,7 +136,7 @@ impl Reader {
     /// What the ledger holds of each batch that ever ran, by id.
     pub fn batches(&self) -> Result<Vec<BatchSummary>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::ledger_rows::batches(reader.connection()),
+            Source::Sqlite(reader) => reader.read(sqlite::ledger_rows::batches),
             Source::Postgres(reader) => {
                 reader.read(async |session: &Session| postgres::ledger_rows::batches(session).await)
             }
@@ -167,9 +167,8 @@ impl Reader {
         mut each: impl FnMut(LedgerRow) -> bool,
     ) -> Result<(), StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => {
-                sqlite::ledger_rows::rows(reader.connection(), batch, state, limit, each)
-            }
+            Source::Sqlite(reader) => reader
+                .read(|connection| sqlite::ledger_rows::rows(connection, batch, state, limit, &mut each)),
             Source::Postgres(reader) => {
                 let rows = reader.read(async |session: &Session| {
                     postgres::ledger_rows::rows(session, batch, state, limit).await

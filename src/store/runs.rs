@@ -95,6 +95,8 @@ pub enum SkipReason {
     Overlap,
     /// More were missed than the catch-up window or its limit allow.
     CatchUpLimit,
+    /// As many runs of the function as may wait for room did so already.
+    Full,
     /// They waited to be caught up when their trigger was taken out of the configuration.
     Removed,
 }
@@ -108,6 +110,7 @@ impl SkipReason {
             Self::Paused => "paused",
             Self::Overlap => "overlap",
             Self::CatchUpLimit => "catch-up-limit",
+            Self::Full => "full",
             Self::Removed => "removed",
         }
     }
@@ -166,6 +169,8 @@ pub struct OutputLine {
 /// A line of output as the state has it.
 #[derive(Clone, Debug)]
 pub struct RecordedLine {
+    /// Grows from line to line of a run.
+    pub seq: i64,
     /// Unix milliseconds.
     pub at: i64,
     /// `stdout`, `stderr` or `system`.
@@ -183,6 +188,8 @@ pub struct HistoryFilter {
     pub trigger: Option<String>,
     /// Only runs in this state.
     pub state: Option<String>,
+    /// Only runs with a higher number.
+    pub after: RunId,
     /// At most this many, the newest.
     pub limit: u32,
 }
@@ -354,7 +361,7 @@ impl Reader {
     /// Runs, the newest first.
     pub fn history(&self, filter: &HistoryFilter) -> Result<Vec<RunRecord>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::history::history(reader.connection(), filter),
+            Source::Sqlite(reader) => reader.read(|connection| sqlite::history::history(connection, filter)),
             Source::Postgres(reader) => {
                 reader.read(async |session: &Session| postgres::history::history(session, filter).await)
             }
@@ -364,7 +371,9 @@ impl Reader {
     /// Skipped spans, the newest first, at most `limit`.
     pub fn skipped(&self, function: Option<&str>, limit: u32) -> Result<Vec<SkippedRecord>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::history::skipped(reader.connection(), function, limit),
+            Source::Sqlite(reader) => {
+                reader.read(|connection| sqlite::history::skipped(connection, function, limit))
+            }
             Source::Postgres(reader) => reader
                 .read(async |session: &Session| postgres::history::skipped(session, function, limit).await),
         }
@@ -373,19 +382,21 @@ impl Reader {
     /// A run by its number or its request id.
     pub fn run(&self, name: &str) -> Result<Option<RunRecord>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::history::find(reader.connection(), name),
+            Source::Sqlite(reader) => reader.read(|connection| sqlite::history::find(connection, name)),
             Source::Postgres(reader) => {
                 reader.read(async |session: &Session| postgres::history::find(session, name).await)
             }
         }
     }
 
-    /// The output of a run, in order.
-    pub fn output(&self, run: RunId) -> Result<Vec<RecordedLine>, StoreError> {
+    /// The output of a run behind the line numbered `after`, in order; -1: all of it.
+    pub fn output(&self, run: RunId, after: i64) -> Result<Vec<RecordedLine>, StoreError> {
         match &self.0 {
-            Source::Sqlite(reader) => sqlite::history::output(reader.connection(), run),
+            Source::Sqlite(reader) => {
+                reader.read(|connection| sqlite::history::output(connection, run, after))
+            }
             Source::Postgres(reader) => {
-                reader.read(async |session: &Session| postgres::history::output(session, run).await)
+                reader.read(async |session: &Session| postgres::history::output(session, run, after).await)
             }
         }
     }

@@ -16,7 +16,7 @@ use super::log::RunLog;
 use super::process::{Child, Spawn, describe_failure, find_program};
 use super::wrap;
 use crate::run::{Fire, Outcome, Preview, RunContext, Stream};
-use crate::settings::CommandSettings;
+use crate::settings::{CommandSettings, Secret};
 
 /// A program to run.
 #[derive(Debug)]
@@ -79,7 +79,9 @@ impl CommandTarget {
         words.extend(self.settings.argv.iter().skip(1).map(OsString::from));
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).current_dir(&self.settings.cwd).envs(variables(fire));
-        command.envs(self.settings.user.iter().flat_map(wrap::variables)).envs(&self.settings.env);
+        command
+            .envs(self.settings.user.iter().flat_map(wrap::variables))
+            .envs(self.settings.env.iter().map(|(name, value)| (name, value.reveal())));
         command.stdin(event_file(fire).map_err(cannot)?);
         let sink = |stream: Stream| {
             let log = log.clone();
@@ -138,7 +140,7 @@ impl CommandTarget {
     }
 
     fn program(&self) -> Option<PathBuf> {
-        let path = self.settings.env.get("PATH").map(String::as_str);
+        let path = self.settings.env.get("PATH").map(Secret::reveal);
         find_program(self.name(), &self.settings.cwd, path)
     }
 

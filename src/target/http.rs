@@ -1,7 +1,5 @@
 //! Sends an HTTP request: the event, or a template that it fills; success is an answer that the rules call one.
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value, json};
 
 use super::cut::Cut;
@@ -71,29 +69,11 @@ impl HttpTarget {
     }
 
     fn outcome(&self, delivery: Delivery, request: &HttpRequest) -> Outcome {
-        let result = delivery.reply.map(|reply| self.result(&reply, request));
-        match delivery.outcome {
-            Delivered::Sent { .. } => Outcome::succeeded(result),
-            Delivered::Failed { reason } | Delivered::Halt { reason } => {
-                Outcome { result, ..Outcome::failed(reason) }
-            }
-            Delivered::Retry { reason }
-            | Delivered::Unreachable { reason }
-            | Delivered::Uncertain { reason }
-                if delivery.timed_out =>
-            {
-                Outcome { status: Status::TimedOut, ..Outcome::failed(reason) }
-            }
-            Delivered::Retry { mut reason } | Delivered::Unreachable { mut reason } => {
-                if let Some(wait) = delivery.retry_after {
-                    let _ = write!(reason, " (to be asked again in {} s)", wait.as_secs());
-                }
-                Outcome { result, ..Outcome::failed(reason) }
-            }
-            Delivered::Uncertain { reason } => {
-                Outcome::failed(format!("{reason}; the server may have done it all the same"))
-            }
+        let result = delivery.reply.as_ref().map(|reply| self.result(reply, request));
+        if matches!(delivery.outcome, Delivered::Sent { .. }) {
+            return Outcome::succeeded(result);
         }
+        Outcome { result, ..undone(delivery) }
     }
 
     /// Status and body, as JSON where it is.
@@ -127,6 +107,22 @@ impl HttpTarget {
             Err(problem) => Preview { lines: Vec::new(), data, problem: Some(problem) },
         }
     }
+}
+
+/// The outcome of a run whose request came to nothing, or to nobody knows what.
+pub(super) fn undone(delivery: Delivery) -> Outcome {
+    let reason = match delivery.outcome {
+        Delivered::Sent { detail: reason } | Delivered::Failed { reason } | Delivered::Halt { reason } => {
+            reason
+        }
+        Delivered::Retry { reason } | Delivered::Unreachable { reason } => match delivery.retry_after {
+            Some(wait) => format!("{reason} (to be asked again in {} s)", wait.as_secs()),
+            None => reason,
+        },
+        Delivered::Uncertain { reason } => format!("{reason}; the server may have done it all the same"),
+    };
+    let status = if delivery.timed_out { Status::TimedOut } else { Status::Failed };
+    Outcome { status, ..Outcome::failed(reason) }
 }
 
 /// What templates see of a fire, beside `fire_time` and `now`.

@@ -6,6 +6,7 @@
 
 mod command;
 mod cut;
+mod fetch;
 mod function;
 mod host;
 mod http;
@@ -15,5 +16,6 @@ mod runner;
 mod sql;
 mod wrap;
 
+pub use fetch::{Links, preview as preview_fetch};
 pub use host::{Host, Limits};
 pub use runner::Target;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono_tz::Tz;
 
 use super::command::CommandTarget;
+use super::fetch::{FetchTarget, Links};
 use super::function::FunctionTarget;
 use super::host::Host;
 use super::http::HttpTarget;
@@ -12,7 +13,7 @@ use super::sql::SqlTarget;
 use crate::action::http::HttpClients;
 use crate::db::Database;
 use crate::run::{Fire, Outcome, Preview, RunContext};
-use crate::settings::{CodeSettings, CommandSettings, HttpSettings, SqlSettings};
+use crate::settings::{CodeSettings, CommandSettings, FetchSettings, HttpSettings, SqlSettings};
 
 /// What a fire runs. Made once a function, called for each of its fires, from many tasks at once.
 #[derive(Clone, Debug)]
@@ -26,6 +27,7 @@ enum Kind {
     Command(Arc<CommandTarget>),
     Http(Arc<HttpTarget>),
     Sql(Arc<SqlTarget>),
+    Fetch(Arc<FetchTarget>),
 }
 
 impl Target {
@@ -42,6 +44,11 @@ impl Target {
     /// A request. Connects to nothing yet; the reason, when a template cannot be used.
     pub fn http(settings: &HttpSettings, host: &Host, clients: &HttpClients) -> Result<Self, String> {
         Ok(Self { kind: Kind::Http(Arc::new(HttpTarget::new(settings, host, clients)?)) })
+    }
+
+    /// A page. Connects to nothing yet; the reason, when a template cannot be used.
+    pub fn fetch(settings: &FetchSettings, host: &Host, links: Links) -> Result<Self, String> {
+        Ok(Self { kind: Kind::Fetch(Arc::new(FetchTarget::new(settings, host, links)?)) })
     }
 
     /// Statements in `database`, whose `_local` parameters follow the clocks of `timezone`. Opens nothing yet.
@@ -66,18 +73,20 @@ impl Target {
                 Kind::Command(command) => command.run(&fire, &context).await,
                 Kind::Http(request) => request.run(&fire, &context).await,
                 Kind::Sql(sql) => sql.run(&fire, &context).await,
+                Kind::Fetch(page) => page.run(&fire, &context).await,
             }
         });
         run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
-    /// `function`, `command`, `http` or `sql`.
+    /// `function`, `command`, `http`, `fetch` or `sql`.
     pub const fn kind(&self) -> &'static str {
         match &self.kind {
             Kind::Function(_) => "function",
             Kind::Command(_) => "command",
             Kind::Http(_) => "http",
             Kind::Sql(_) => "sql",
+            Kind::Fetch(_) => "fetch",
         }
     }
 
@@ -88,6 +97,7 @@ impl Target {
             Kind::Command(command) => command.preview(fire),
             Kind::Http(request) => request.preview(fire),
             Kind::Sql(sql) => sql.preview(fire),
+            Kind::Fetch(page) => page.preview(fire),
         }
     }
 
@@ -95,7 +105,7 @@ impl Target {
     pub async fn shutdown(&self) {
         match &self.kind {
             Kind::Function(function) => function.shutdown().await,
-            Kind::Command(_) | Kind::Http(_) | Kind::Sql(_) => {}
+            Kind::Command(_) | Kind::Http(_) | Kind::Fetch(_) | Kind::Sql(_) => {}
         }
     }
 }

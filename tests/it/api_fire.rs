@@ -10,7 +10,7 @@ use crate::api_socket::{ask, function, project, timer};
 use crate::support::{Project, eventually};
 
 /// Adds `slow`, which says `begun` and waits for the file `go` in its folder.
-fn with_slow(overlap: &str) -> Project {
+pub(crate) fn with_slow(overlap: &str) -> Project {
     let project = project();
     let mut slow = function(
         &json!([timer("t", "0 0 0 1 1 * 2099")]),
@@ -21,18 +21,18 @@ fn with_slow(overlap: &str) -> Project {
     project
 }
 
-fn go(project: &Project) {
+pub(crate) fn go(project: &Project) {
     fs::write(project.path("triggers/slow/go"), "").unwrap();
 }
 
 /// A `gulou fire` in the background.
-struct Listener {
+pub(crate) struct Listener {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
 impl Listener {
-    fn start(project: &Project, args: &[&str]) -> Self {
+    pub(crate) fn start(project: &Project, args: &[&str]) -> Self {
         let mut command = project.command(args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
@@ -41,20 +41,20 @@ impl Listener {
 
     /// Fires `slow`, and has seen its first line.
     #[track_caller]
-    fn begun(project: &Project) -> Self {
+    pub(crate) fn begun(project: &Project) -> Self {
         let mut listener = Self::start(project, &["fire", "slow"]);
         assert_eq!(listener.line(), "begun\n");
         listener
     }
 
     /// The next line, as soon as it comes.
-    fn line(&mut self) -> String {
+    pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
         line
     }
 
-    fn succeeds(mut self) -> bool {
+    pub(crate) fn succeeds(mut self) -> bool {
         self.child.wait().unwrap().success()
     }
 }

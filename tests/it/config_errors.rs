@@ -157,11 +157,6 @@ fn hidden_folders_and_packages_are_passed_over_in_silence() {
 
 #[test]
 fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
-    let fetching = project();
-    fetching.function("f", &json!({ "triggers": [], "target": { "fetch": {} } }));
-    let errors = found(&check(&fetching, 3), "errors");
-    let word = "`fetch` is not supported by this version";
-    assert!(errors.len() == 1 && errors[0].contains(word), "{errors:#?}");
     refused("/target/batch/retry", json!({}), "`retry` is not supported by this version");
     refused("/target/batch/action", json!({ "http": {} }), "`http` is not supported by this version");
     for (url, word) in [

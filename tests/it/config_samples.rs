@@ -48,6 +48,7 @@ fn the_daemon_config_has_its_parts() {
         "childrens-day",
         "clean-up",
         "mass-mail",
+        "new-entries",
         "notifications",
         "orphaned-files",
         "pg-dump",

@@ -1,10 +1,8 @@
 //! `target.function` and `target.command`, as they are read.
 
-use std::collections::BTreeMap;
-
 use chrono::{TimeZone, Utc};
 use gulou::config::load;
-use gulou::settings::{CodeSettings, CommandSettings, ResourceLimits, Runtime, TargetSettings};
+use gulou::settings::{CodeSettings, CommandSettings, ResourceLimits, Runtime, TargetSettings, Variables};
 use serde_json::{Value, json};
 
 use crate::support::Project;
@@ -107,10 +105,42 @@ fn a_function_has_bounds() {
     refused(&["index.js"], &ours(json!({ "max_output": "1MB" })), "a whole number is expected");
 }
 
+/// A value in the file is not worth a warning: most are no secrets.
+#[test]
+fn variables_may_be_kept_elsewhere() {
+    let project = Project::new(&json!({}));
+    let env =
+        json!({ "PLAIN": "text", "EMPTY": "", "TOKEN": { "file": "token" }, "HOME_OF": { "env": "PATH" } });
+    project.write("triggers/f/token", "s3cret\n");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(project.path("triggers/f/token"), mode).unwrap();
+    project
+        .function("f", &json!({ "triggers": [], "target": { "command": { "argv": ["true"], "env": env } } }));
+    let now = Utc.with_ymd_and_hms(2026, 6, 1, 0, 0, 0).unwrap();
+    let loaded = load(&project.path("config.json"), now).unwrap();
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+    let TargetSettings::Command(command) = &loaded.settings.functions[0].target else { panic!() };
+    let value = |name: &str| command.env[name].reveal().to_owned();
+    assert_eq!(
+        (value("PLAIN"), value("EMPTY"), value("TOKEN")),
+        ("text".into(), String::new(), "s3cret".into())
+    );
+    assert_eq!(value("HOME_OF"), std::env::var("PATH").unwrap());
+    assert!(!format!("{:?}", loaded.settings).contains("s3cret"));
+    for (env, part) in [
+        (json!({ "A": 1 }), "a number was found where a string, or `{ \"env\""),
+        (json!({ "A": { "env": "NO_SUCH_VARIABLE_HERE" } }), "`NO_SUCH_VARIABLE_HERE` is not set"),
+        (json!({ "A=B": "x" }), "`A=B` cannot name a variable"),
+        (json!({ "A": "x\u{0}" }), "a NUL character"),
+    ] {
+        refused(&["index.js"], &json!({ "target": { "function": { "env": env } } }), part);
+    }
+}
+
 #[test]
 fn a_command_has_defaults() {
     let bare = command(&json!({ "argv": ["true"] }));
-    assert_eq!((bare.env, bare.max_output), (BTreeMap::new(), None));
+    assert_eq!((bare.env, bare.max_output), (Variables::new(), None));
     assert_eq!((bare.success_codes, bare.user, bare.nice), (vec![0], None, 0));
     assert_eq!(bare.limits, ResourceLimits::default());
     assert_eq!(command(&json!({ "argv": ["true"], "max_output": 7 })).max_output, Some(7));

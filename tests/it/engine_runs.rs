@@ -320,6 +320,34 @@ fn the_limit_of_runs_makes_them_wait_and_loses_none() {
 }
 
 #[test]
+fn a_functions_own_limit_makes_its_runs_wait_and_no_more_than_may() {
+    let engine = Engine::blocking(&json!({ "max_runs": 2 }));
+    engine.project.write("config.json", r#"{ "state": "sqlite://gulou.db", "max_waiting": 2 }"#);
+    let free = json!({
+        "triggers": [{ "name": "t", "type": "timer", "config": "0 0 0 1 1 * 2099" }],
+        "target": { "command": { "argv": ["true"] } },
+    });
+    engine.project.function("free", &free);
+    let daemon = engine.project.serve("config.json");
+    let skipped = eventually("two run, two wait, and others are skipped", || {
+        assert!(engine.in_state("running").len() <= 2);
+        engine.skipped().pop()
+    });
+    assert_eq!((engine.in_state("running").len(), engine.in_state("waiting").len()), (2, 2));
+    assert_eq!(skipped.reason, "full");
+    let status = engine.project.gulou(&["status"]).expect_code(0).stdout;
+    assert!(status.contains("2 for room (as many run as `max_runs` allows)"), "{status}");
+    // The others of the daemon do not care.
+    engine.project.gulou(&["fire", "free"]).expect_code(0);
+    engine.let_one_end();
+    eventually("a waiting one to run", || {
+        let ended = engine.in_state("succeeded").iter().any(|run| run.function == "f");
+        (ended && engine.in_state("running").len() == 2).then_some(())
+    });
+    daemon.kill();
+}
+
+#[test]
 fn fire_runs_in_the_foreground_by_the_same_path() {
     let engine = Engine::with_command(&json!({}), "echo \"$GULOU_REASON\"; exit 3");
     let ran = engine.project.gulou(&["fire", "f/t"]).expect_code(1);

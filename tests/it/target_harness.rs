@@ -1,6 +1,5 @@
 //! What the tests of targets share: a fire, a place for its output, a look into `/proc`.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,6 +7,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use gulou::clock::Clock;
 use gulou::run::{Fire, Outcome, Output, Progress, Reason, RunContext, Stream};
+use gulou::settings::{Secret, Variables};
 use gulou::target::{Host, Target};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ pub(crate) fn fire(argument: &str) -> Fire {
         argument: argument.to_owned(),
         event_type: "timer".to_owned(),
         app_id: Some("wxda99".to_owned()),
+        own_event: None,
     }
 }
 
@@ -37,8 +38,8 @@ pub(crate) fn host() -> Host {
     Host::new(Clock::system())
 }
 
-pub(crate) fn env(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+pub(crate) fn env(pairs: &[(&str, &str)]) -> Variables {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned()))).collect()
 }
 
 /// A run's lines as they come.

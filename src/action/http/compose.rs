@@ -109,8 +109,8 @@ impl HttpAction {
     /// Sends it, and says what became of it. A future that is dropped leaves it in doubt.
     pub async fn deliver(&self, request: &HttpRequest) -> Delivery {
         match self.exchange(request).await {
-            Ok(reply) => verdict::delivery(&self.settings.success, request, reply),
-            Err(fault) => verdict::undelivered(fault),
+            Ok(reply) => self.judge(request, reply),
+            Err(fault) => fault.into(),
         }
     }
 
@@ -130,6 +130,11 @@ impl HttpAction {
     /// Sends it, and hands back whatever was answered, for those who judge it themselves.
     pub async fn exchange(&self, request: &HttpRequest) -> Result<Reply, Fault> {
         exchange::exchange(&self.clients, &self.settings, request).await
+    }
+
+    /// What an answer to `request` means.
+    pub fn judge(&self, request: &HttpRequest, reply: Reply) -> Delivery {
+        verdict::delivery(&self.settings.success, request, reply)
     }
 
     /// Of the whole exchange.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue};
+use reqwest::header::{HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use url::Url;
 
 use crate::settings::Secret;
@@ -53,7 +53,9 @@ impl HttpRequest {
     /// For people, one line each: what would go out, without secrets.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.title()];
-        lines.extend(self.headers.iter().map(|header| format!("{}: {}", header.name, self.shown(header))));
+        lines.extend(
+            self.headers.iter().map(|header| format!("{}: {}", header.name, self.shown_value(header))),
+        );
         if !self.body.is_empty() {
             lines.push(String::new());
             lines.extend(self.shown_body().lines().map(str::to_owned));
@@ -80,12 +82,27 @@ impl HttpRequest {
         self.without_secrets(url.as_str())
     }
 
+    /// The URL, secret or not; for comparing, not for showing.
+    pub fn url(&self) -> &str {
+        self.url.as_str()
+    }
+
+    /// The URL, without secrets.
+    pub fn shown(&self) -> String {
+        self.shown_url(&self.url)
+    }
+
+    /// The server may answer that nothing has changed.
+    pub fn is_conditional(&self) -> bool {
+        self.headers.iter().any(|header| header.name == IF_NONE_MATCH || header.name == IF_MODIFIED_SINCE)
+    }
+
     /// Bytes of the body.
     pub fn body_len(&self) -> usize {
         self.body.len()
     }
 
-    fn shown(&self, header: &Header) -> String {
+    fn shown_value(&self, header: &Header) -> String {
         if header.is_secret {
             return HIDDEN.to_owned();
         }

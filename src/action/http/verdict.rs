@@ -39,15 +39,16 @@ pub(super) fn delivery(rule: &HttpSuccess, request: &HttpRequest, reply: Reply) 
     Delivery { outcome, retry_after, reply: Some(reply), timed_out: false }
 }
 
-pub(super) fn undelivered(fault: Fault) -> Delivery {
-    let Fault { kind, reason, timed_out } = fault;
-    let outcome = match kind {
-        FaultKind::Again => Outcome::Retry { reason },
-        FaultKind::Doubt => Outcome::Uncertain { reason },
-        FaultKind::Final => Outcome::Failed { reason },
-        FaultKind::Halt => Outcome::Halt { reason },
-    };
-    Delivery { timed_out, ..Delivery::of(outcome) }
+impl From<Fault> for Delivery {
+    fn from(Fault { kind, reason, timed_out }: Fault) -> Self {
+        let outcome = match kind {
+            FaultKind::Again => Outcome::Retry { reason },
+            FaultKind::Doubt => Outcome::Uncertain { reason },
+            FaultKind::Final => Outcome::Failed { reason },
+            FaultKind::Halt => Outcome::Halt { reason },
+        };
+        Self { timed_out, ..Self::of(outcome) }
+    }
 }
 
 /// Whether an answer with this status would be the same another time.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
 
 use super::address::Address;
 use super::message::{Parts, RenderedMail};
@@ -85,6 +86,17 @@ impl MailAction {
         now: DateTime<Utc>,
     ) -> Result<RenderedMail, RenderError> {
         self.build(&Context::rows(rows, fire_time, now), reservation, now)
+    }
+
+    /// A mail that no row fills: templates see `values`.
+    pub fn render_values(
+        &self,
+        values: &Map<String, Value>,
+        reservation: &str,
+        fire_time: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<RenderedMail, RenderError> {
+        self.build(&Context::values(values, fire_time, now), reservation, now)
     }
 
     /// Hands the mail over. May be called many times at once; the transport has as many

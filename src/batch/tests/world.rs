@@ -337,6 +337,7 @@ pub(super) fn fire(fire_time: DateTime<Utc>, reason: Reason) -> Fire {
         argument: String::new(),
         event_type: "timer".to_owned(),
         app_id: None,
+        own_event: None,
     }
 }
 

@@ -97,6 +97,7 @@ impl Try {
             argument: String::new(),
             event_type: settings.event.event_type.clone(),
             app_id: settings.event.app_id.clone(),
+            own_event: None,
         };
         let timezone = trigger.map_or(Shanghai, |trigger| trigger.schedule.timezone());
         let occasion = Occasion { fire: &fire, now, timezone, interval: None };

@@ -1,5 +1,7 @@
 //! What the databases say to batches and statements: tables, keys, columns, conditions. Looks, and changes nothing.
 
+mod saving;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -53,9 +55,15 @@ pub(super) async fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagno
         let file = shown(&function.dir.join("config.json"));
         match &function.target {
             TargetSettings::Batch(batch) => {
-                let Some(inspector) = inspectors.get(batch.source.database.as_str()) else { continue };
-                let checker = Checker { inspector, file, found: &mut found };
-                checker.batch(batch).await;
+                if let Some(inspector) = inspectors.get(batch.source.database.as_str()) {
+                    Checker { inspector, file, found: &mut found }.batch(batch).await;
+                }
+            }
+            TargetSettings::Fetch(page) => {
+                let Some(save) = &page.save else { continue };
+                if let Some(inspector) = inspectors.get(save.database.as_str()) {
+                    found.extend(saving::check(inspector, &file, save).await);
+                }
             }
             TargetSettings::Sql(sql) => {
                 let Some(inspector) = inspectors.get(sql.database.as_str()) else { continue };

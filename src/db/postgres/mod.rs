@@ -6,6 +6,7 @@ mod inspect;
 mod session;
 mod text;
 mod times;
+mod upsert;
 
 use std::error::Error as _;
 use std::sync::Arc;

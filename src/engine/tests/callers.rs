@@ -17,7 +17,7 @@ use crate::store::Store;
 
 async fn fire(handle: &Handle) -> Fired {
     let mirror = Output::discard();
-    handle.fire(ManualFire { function: "f".to_owned(), trigger: None, mirror }).await.unwrap()
+    handle.fire(ManualFire { function: "f".to_owned(), trigger: None, event: None, mirror }).await.unwrap()
 }
 
 /// It waited for ever: the run that was replaced before it started had nobody left who could end it.
@@ -27,6 +27,7 @@ async fn the_caller_of_a_waiting_run_that_is_replaced_is_told() {
     let store = Store::open(&dir.path().join("state.db")).unwrap();
     let limits = Limits {
         max_runs: 9,
+        max_waiting: 1000,
         drain_timeout: Duration::from_secs(60),
         history: HistorySettings { keep: Duration::from_secs(3600), keep_runs: 100 },
     };

@@ -30,7 +30,8 @@ impl Machine {
         let store = Store::open(&self.folder.path().join("state.db")).unwrap();
         let event = EventSettings { app_id: None, event_type: "timer".to_owned() };
         let history = HistorySettings { keep: Duration::from_secs(86_400), keep_runs: 1000 };
-        let limits = Limits { max_runs: 100, drain_timeout: Duration::from_secs(60), history };
+        let limits =
+            Limits { max_runs: 100, max_waiting: 1000, drain_timeout: Duration::from_secs(60), history };
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
         let (mut engine, _handle) = Engine::new(store, self.clock.clone(), event, limits, drain, abort);
         let triggers = vec![trigger("t", "*/10 * * * * * *", Misfire::Skip)];

@@ -34,6 +34,7 @@ pub(super) fn function(name: &str, overlap: Overlap, triggers: Vec<TriggerSettin
         triggers: triggers.into(),
         overlap,
         on_interrupted,
+        max_runs: None,
         retry: None,
         runner,
     })

@@ -130,7 +130,8 @@ impl World {
     pub(super) fn start(&mut self) -> Result<(), Killed> {
         self.store.open();
         let (in_flight, reports) = Default::default();
-        self.process = Some(Process { scheduler: Scheduler::new(self.max_runs), in_flight, reports });
+        self.process =
+            Some(Process { scheduler: Scheduler::new(self.max_runs, usize::MAX), in_flight, reports });
         let functions: Vec<Arc<Function>> = self.folders.values().cloned().collect();
         self.step()?;
         let seconds = self.wall.div_euclid(1000);

@@ -22,7 +22,7 @@ pub(super) use runs_where;
 
 const HISTORY: &str = runs_where!(
     "($1::text IS NULL OR function.name = $1) AND ($2::text IS NULL OR trigger.name = $2)
-     AND ($3::text IS NULL OR state = $3) ORDER BY run.id DESC LIMIT $4"
+     AND ($3::text IS NULL OR state = $3) AND run.id > $5 ORDER BY run.id DESC LIMIT $4"
 );
 const BY_REQUEST: &str = runs_where!("request_id = $1");
 const BY_NUMBER: &str = runs_where!("run.id = $1");
@@ -30,7 +30,7 @@ const SKIPPED: &str = "
     SELECT function.name, trigger.name, first, last, count, reason FROM skipped
     JOIN trigger ON trigger.id = skipped.trigger JOIN function ON function.id = trigger.function
     WHERE $1::text IS NULL OR function.name = $1 ORDER BY skipped.id DESC LIMIT $2";
-const OUTPUT: &str = "SELECT at, stream, line FROM output WHERE run = $1 ORDER BY seq";
+const OUTPUT: &str = "SELECT seq, at, stream, line FROM output WHERE run = $1 AND seq > $2 ORDER BY seq";
 
 pub(super) fn record(row: &Row) -> RunRecord {
     let number = |name| u32::try_from(row.get::<_, i64>(name)).unwrap_or(u32::MAX);
@@ -59,9 +59,9 @@ pub(in crate::store) async fn history(
     session: &Session,
     filter: &HistoryFilter,
 ) -> Result<Vec<RunRecord>, StoreError> {
-    let HistoryFilter { function, trigger, state, limit } = filter;
+    let HistoryFilter { function, trigger, state, after, limit } = filter;
     let limit = i64::from(*limit);
-    Ok(session.query(HISTORY, &[function, trigger, state, &limit]).await?.iter().map(record).collect())
+    Ok(session.query(HISTORY, &[function, trigger, state, &limit, after]).await?.iter().map(record).collect())
 }
 
 pub(in crate::store) async fn skipped(
@@ -91,8 +91,13 @@ pub(in crate::store) async fn find(session: &Session, name: &str) -> Result<Opti
     Ok(run.as_ref().map(record))
 }
 
-pub(in crate::store) async fn output(session: &Session, run: RunId) -> Result<Vec<RecordedLine>, StoreError> {
-    let lines = session.query(OUTPUT, &[&run]).await?;
-    let line = |row: &Row| RecordedLine { at: row.get(0), stream: row.get(1), text: row.get(2) };
+pub(in crate::store) async fn output(
+    session: &Session,
+    run: RunId,
+    after: i64,
+) -> Result<Vec<RecordedLine>, StoreError> {
+    let lines = session.query(OUTPUT, &[&run, &after]).await?;
+    let line =
+        |row: &Row| RecordedLine { seq: row.get(0), at: row.get(1), stream: row.get(2), text: row.get(3) };
     Ok(lines.iter().map(line).collect())
 }

@@ -42,6 +42,7 @@ pub(in crate::store) fn history(
         "{RUNS} WHERE (:function IS NULL OR function.name = :function)
            AND (:trigger IS NULL OR trigger.name = :trigger)
            AND (:state IS NULL OR state = :state)
+           AND run.id > :after
          ORDER BY run.id DESC LIMIT :limit"
     ))?;
     let runs = statement.query_map(
@@ -49,6 +50,7 @@ pub(in crate::store) fn history(
             ":function": filter.function,
             ":trigger": filter.trigger,
             ":state": filter.state,
+            ":after": filter.after,
             ":limit": filter.limit,
         },
         record,
@@ -95,11 +97,15 @@ pub(in crate::store) fn find(connection: &Connection, name: &str) -> Result<Opti
     Ok(run)
 }
 
-pub(in crate::store) fn output(connection: &Connection, run: RunId) -> Result<Vec<RecordedLine>, StoreError> {
-    let mut statement =
-        connection.prepare("SELECT at, stream, line FROM output WHERE run = ?1 ORDER BY seq")?;
-    let lines = statement.query_map([run], |row| {
-        Ok(RecordedLine { at: row.get(0)?, stream: row.get(1)?, text: row.get(2)? })
+pub(in crate::store) fn output(
+    connection: &Connection,
+    run: RunId,
+    after: i64,
+) -> Result<Vec<RecordedLine>, StoreError> {
+    let mut statement = connection
+        .prepare("SELECT seq, at, stream, line FROM output WHERE run = ?1 AND seq > ?2 ORDER BY seq")?;
+    let lines = statement.query_map([run, after], |row| {
+        Ok(RecordedLine { seq: row.get(0)?, at: row.get(1)?, stream: row.get(2)?, text: row.get(3)? })
     })?;
     Ok(lines.collect::<Result<_, _>>()?)
 }

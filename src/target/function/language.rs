@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use command_fds::FdMapping;
 use rustix::fs::{MemfdFlags, memfd_create};
 
-use crate::settings::{CodeSettings, Runtime};
+use crate::settings::{CodeSettings, Runtime, Secret};
 use crate::target::process::find_program;
 
 /// A language of functions.
@@ -60,7 +60,7 @@ pub const fn of(settings: &CodeSettings) -> &'static Language {
 impl Language {
     /// The runtime's program, if it is installed.
     pub fn program(&self, settings: &CodeSettings) -> Option<PathBuf> {
-        find_program(self.program, &settings.dir, settings.env.get("PATH").map(String::as_str))
+        find_program(self.program, &settings.dir, settings.env.get("PATH").map(Secret::reveal))
     }
 
     /// The file with the handler, if it is there.
@@ -136,7 +136,11 @@ pub fn bootstrap(settings: &CodeSettings) -> io::Result<Bootstrap> {
 /// Node.js goes by the machine's memory when it decides how much garbage to keep. With less than the function's memory it
 /// collects in time, and says that its heap is full before it has to be ended from outside.
 fn heap_limit(settings: &CodeSettings) -> Option<OsString> {
-    let own = settings.env.get("NODE_OPTIONS").cloned().or_else(|| std::env::var("NODE_OPTIONS").ok());
+    let own = settings
+        .env
+        .get("NODE_OPTIONS")
+        .map(|value| value.reveal().to_owned())
+        .or_else(|| std::env::var("NODE_OPTIONS").ok());
     let says = |options: String| options.replace('_', "-").contains("--max-old-space-size");
     let heap = (u64::from(settings.memory_mb) * 3 / 4).max(1);
     (!own.is_some_and(says)).then(|| format!("--max-old-space-size={heap}").into())

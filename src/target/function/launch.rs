@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use command_fds::{CommandFdExt, FdMapping};
 
 use super::language::{self, Language, bootstrap};
+use super::surroundings::variables;
+use crate::run::Fire;
 use crate::settings::CodeSettings;
 
 /// Where a worker reads calls and writes replies; above the standard streams, which are the user's.
@@ -18,13 +20,6 @@ const REPLIES: i32 = 4;
 /// What runs a worker of `function`, without the bootstrap.
 pub fn arguments(settings: &CodeSettings, function: &str, result_limit: usize) -> [OsString; 3] {
     [settings.handler.clone().into(), function.into(), result_limit.to_string().into()]
-}
-
-/// The variables of a worker beside the daemon's own.
-pub fn variables(settings: &CodeSettings) -> impl Iterator<Item = (&str, &str)> {
-    let user = settings.env.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    // As in the cloud, so that a function formats dates here as it did there.
-    std::iter::once(("TZ", "UTC")).chain(user)
 }
 
 /// A command that runs a worker, and our ends of its conversation.
@@ -38,19 +33,22 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// Prepares a worker of `function`; starts nothing.
+    /// Prepares a worker for `fire` and what comes after it; starts nothing.
     pub fn new(
         program: &Path,
         settings: &CodeSettings,
-        function: &str,
+        fire: &Fire,
         result_limit: usize,
     ) -> io::Result<Self> {
         let (their_requests, requests) = io::pipe()?;
         let (replies, their_replies) = io::pipe()?;
         let bootstrap = bootstrap(settings)?;
         let mut command = Command::new(program);
-        command.args(bootstrap.arguments).args(arguments(settings, function, result_limit));
-        command.current_dir(&settings.dir).envs(variables(settings)).stdin(Stdio::null());
+        command.args(bootstrap.arguments).args(arguments(settings, &fire.function, result_limit));
+        command
+            .current_dir(&settings.dir)
+            .envs(variables(settings, fire.app_id.as_deref()))
+            .stdin(Stdio::null());
         let mut mappings = vec![
             FdMapping { parent_fd: their_requests.into(), child_fd: REQUESTS },
             FdMapping { parent_fd: their_replies.into(), child_fd: REPLIES },

@@ -10,6 +10,7 @@ mod launch;
 mod pool;
 mod protocol;
 mod request;
+mod surroundings;
 mod target;
 mod worker;
 

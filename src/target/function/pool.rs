@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use super::language;
 use super::launch::Launch;
 use super::worker::{Call, End, Served, Worker};
+use crate::run::Fire;
 use crate::settings::CodeSettings;
 use crate::target::cut::Cut;
 use crate::target::host::Host;
@@ -57,7 +58,7 @@ impl Pool {
     /// Has one worker serve one call: an idle one, or a new one. Waits in line when all are at work.
     pub async fn call(
         &self,
-        function: &str,
+        fire: &Fire,
         request: Vec<u8>,
         log: &Arc<RunLog>,
         abort: &CancellationToken,
@@ -84,7 +85,7 @@ impl Pool {
             }
         }
         let (call, answer) = prepare();
-        match self.hire(function, call) {
+        match self.hire(fire, call) {
             Ok(worker) => match answer.await {
                 Ok(served) => self.settle(worker, served),
                 Err(_) => Called::unstarted("the worker's task broke off".to_owned()),
@@ -119,16 +120,22 @@ impl Pool {
         }
     }
 
-    fn hire(&self, function: &str, first: Call) -> Result<Handle, String> {
+    fn hire(&self, fire: &Fire, first: Call) -> Result<Handle, String> {
         let language = language::of(&self.settings);
         if let Some(problem) = language.problem(&self.settings) {
             return Err(problem);
         }
         let program = language.program(&self.settings).unwrap_or_default();
-        let launch = Launch::new(&program, &self.settings, function, self.host.limits.result);
+        let launch = Launch::new(&program, &self.settings, fire, self.host.limits.result);
         let launch = launch.map_err(|error| format!("cannot start {}: {error}", language.name))?;
         let (handle, calls) = mpsc::channel(1);
-        self.tasks.spawn(Worker::live(launch, function.into(), self.host.clone(), first, calls));
+        self.tasks.spawn(Worker::live(
+            launch,
+            fire.function.as_str().into(),
+            self.host.clone(),
+            first,
+            calls,
+        ));
         Ok(handle)
     }
 

@@ -31,7 +31,7 @@ impl FunctionTarget {
         let limit = self.settings.max_output.unwrap_or(self.host.limits.output);
         let log = Arc::new(RunLog::start(&context.output, &fire.request_id, limit, &self.host.clock));
         let call = request(fire, &self.settings);
-        let called = self.pool.call(&fire.function, call, &log, &context.abort).await;
+        let called = self.pool.call(fire, call, &log, &context.abort).await;
         let (outcome, detail) = match called.end {
             End::Returned { result, unrecorded } => (returned(result, unrecorded, &log), Vec::new()),
             End::Threw(threw) => (Outcome::failed(threw.message), threw.detail),
@@ -44,7 +44,7 @@ impl FunctionTarget {
 
     /// What a run would do.
     pub fn preview(&self, fire: &Fire) -> Preview {
-        let CodeSettings { dir, handler, timeout, env, .. } = &self.settings;
+        let CodeSettings { dir, handler, timeout, memory_mb, env, .. } = &self.settings;
         let (event, mut context) = (fire.event(), context(fire, &self.settings));
         // They repeat the values of `env`, which may be secrets.
         for name in ["environ", "environment"] {
@@ -56,7 +56,7 @@ impl FunctionTarget {
         let names: Vec<&String> = env.keys().collect();
         let mut lines = vec![
             format!("calls {handler} in {} ({})", place.display(), language.name),
-            format!("at most {} s; event {event}", timeout.as_secs_f64()),
+            format!("at most {} s and {memory_mb} MiB; event {event}", timeout.as_secs_f64()),
         ];
         if !names.is_empty() {
             lines.push(format!("with {names:?} set"));
@@ -65,7 +65,7 @@ impl FunctionTarget {
             "target": "function", "runtime": language.word, "program": language.program(&self.settings),
             "args": launch::arguments(&self.settings, &fire.function, self.host.limits.result).map(|word| word.to_string_lossy().into_owned()),
             "handler": handler, "file": code, "cwd": dir, "env": names,
-            "timeout_s": timeout.as_secs_f64(), "event": event, "context": context,
+            "timeout_s": timeout.as_secs_f64(), "memory_mb": memory_mb, "event": event, "context": context,
         });
         Preview { lines, data, problem: language.problem(&self.settings) }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::handle::Handle;
 use super::marker::Marker;
@@ -20,6 +21,9 @@ use super::tree::Tree;
 /// What systemd tells the daemon alone; a user program that heeds it would speak for the daemon.
 const SERVICE_MANAGER: [&str; 5] =
     ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_PID", "LISTEN_FDS"];
+
+/// How long the threads of a killed process may take to end.
+const LAST_THREADS: Duration = Duration::from_secs(5);
 
 /// How to start a process, beside the command itself.
 pub struct Spawn {
@@ -109,6 +113,8 @@ impl Child {
     /// When it returns all of its output has been handed on.
     pub async fn end(mut self, grace: Duration) -> Ended {
         let killed = self.tree.end(grace).await;
+        // One whose first thread has ended looks dead in the table while its other threads are still ending.
+        let _ = timeout(LAST_THREADS, self.handle.ended()).await;
         self.readers.shutdown().await;
         self.drain();
         Ended { status: self.inner.try_wait().ok().flatten(), killed }

@@ -256,7 +256,7 @@ pub(super) async fn what_a_run_said_is_read_back_in_order(home: &Home) {
     let message = Some("nul \0 here".to_owned());
     finish(&store, run, Outcome { message, ..Outcome::succeeded(result.clone()) }, 101_000).await;
     let reader = home.reader();
-    let lines = reader.output(run).unwrap();
+    let lines = reader.output(run, -1).unwrap();
     assert_eq!(lines.iter().map(|line| line.at).collect::<Vec<_>>(), [100_000, 100_001, 100_002]);
     assert_eq!((lines[0].text.as_str(), lines[0].stream.as_str()), ("鼓楼 🥁", "stderr"));
     let last = lines[2].text.replace('\u{fffd}', "\0");

@@ -304,6 +304,8 @@ impl Model {
         let in_time = last * 1000 + millis(rules.start_within) >= reached;
         let misfire_holds = chained || rules.misfire == Misfire::Skip;
         let holds = match reason {
+            // As many may wait as want to.
+            SkipReason::Full => false,
             SkipReason::Down => {
                 misfire_holds && last * 1000 < started && (!in_time || chained) && (looks == 1 || chained)
             }
