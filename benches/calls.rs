@@ -3,6 +3,8 @@
 //! `cargo bench --bench calls`. `ours` calls a function that returns at once through [`Target`], log and all; `echo` is a
 //! process of the same language that reads four bytes and a request from a pipe and writes them back, asked by a
 //! thread that blocks: the least that another process can cost. Both with 1, 8 and 64 at once, in turn, in the same run.
+//! Both are called without a pause, so that many at once wait for a processor; `paced` calls a function that waits for
+//! 50 ms and says how long it really took: what is added to that.
 //! `GULOU_BENCH_CALLS` (20000 a figure) and `GULOU_BENCH_ROUNDS` (3) change its size.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking")]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
@@ -19,7 +21,7 @@ use gulou::settings::{CodeSettings, Runtime, Variables};
 use gulou::target::{Host, Target};
 use tokio_util::sync::CancellationToken;
 
-/// A language, its program, a function that returns at once (and one that waits, to have all workers there), and an echo.
+/// A language, its program, a function that waits for so many ms and says how many it took, and an echo.
 struct Language {
     name: &'static str,
     runtime: Runtime,
@@ -37,8 +39,9 @@ const LANGUAGES: [Language; 2] = [
         program: ["node", "-e"],
         file: "index.js",
         handler: "index.main",
-        function: "exports.main = async (event) => \
-            event.Message === 'wait' ? new Promise((done) => setTimeout(done, 2000)) : event.Message.length",
+        function: "exports.main = async (event) => { const began = process.hrtime.bigint(); \
+            const pause = Number(event.Message); if (pause) await new Promise((done) => setTimeout(done, pause)); \
+            return Number(process.hrtime.bigint() - began) / 1e6; }",
         echo: "let held = Buffer.alloc(0); process.stdin.on('data', (chunk) => { held = Buffer.concat([held, chunk]); \
             while (held.length >= 4 && held.length >= 4 + held.readUInt32LE(0)) { const end = 4 + held.readUInt32LE(0); \
             require('fs').writeSync(1, held.subarray(0, end)); held = held.subarray(end); } })",
@@ -49,8 +52,9 @@ const LANGUAGES: [Language; 2] = [
         program: ["python3", "-c"],
         file: "index.py",
         handler: "index.main_handler",
-        function: "import time\ndef main_handler(event, context):\n    if event['Message'] == 'wait':\n        \
-            time.sleep(2)\n    return len(event['Message'])\n",
+        function: "import time\ndef main_handler(event, context):\n    began = time.monotonic()\n    \
+            if event['Message'] != '0': time.sleep(int(event['Message']) / 1000)\n    \
+            return (time.monotonic() - began) * 1000\n",
         echo: "import os\nwhile True:\n    head = os.read(0, 4)\n    if not head: break\n    \
             os.write(1, head + os.read(0, int.from_bytes(head, 'little')))",
     },
@@ -79,7 +83,7 @@ fn main() {
     let (calls, rounds) = (from_env("GULOU_BENCH_CALLS", 20_000), from_env("GULOU_BENCH_ROUNDS", 3));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     println!(
-        "{:>8}  {:>7}  {:>6}  {:>12}  {:>8}  {:>8}  {:>12}  {:>8}  {:>8}",
+        "{:>8}  {:>7}  {:>6}  {:>12}  {:>8}  {:>8}  {:>12}  {:>8}  {:>8}  {:>9}  {:>8}",
         "language",
         "at once",
         "round",
@@ -88,7 +92,9 @@ fn main() {
         "p99 ms",
         "echo calls/s",
         "p50 ms",
-        "added ms"
+        "added ms",
+        "paced p50",
+        "p99"
     );
     for language in &LANGUAGES {
         for at_once in [1, 8, 64] {
@@ -97,17 +103,20 @@ fn main() {
             let target = runtime.block_on(warm(language, folder.path(), at_once));
             let mut echoes: Vec<Echo> = (0..at_once).map(|_| Echo::start(language)).collect();
             for round in 1..=rounds {
-                let ours = runtime.block_on(ours(&target, at_once, calls / at_once));
+                let all = runtime.block_on(ours(&target, at_once, calls / at_once, "0"));
+                let paced = runtime.block_on(ours(&target, at_once, 100, "50"));
                 let echo = echo(&mut echoes, calls / at_once);
                 println!(
-                    "{:>8}  {at_once:>7}  {round:>6}  {:>12.0}  {:>8.3}  {:>8.3}  {:>12.0}  {:>8.3}  {:>8.3}",
+                    "{:>8}  {at_once:>7}  {round:>6}  {:>12.0}  {:>8.3}  {:>8.3}  {:>12.0}  {:>8.3}  {:>8.3}  {:>9.3}  {:>8.3}",
                     language.name,
-                    ours.rate,
-                    ours.median,
-                    ours.p99,
+                    all.rate,
+                    all.median,
+                    all.p99,
                     echo.rate,
                     echo.median,
-                    ours.median - echo.median
+                    all.median - echo.median,
+                    paced.median,
+                    paced.p99
                 );
             }
             runtime.block_on(target.shutdown());
@@ -131,7 +140,7 @@ async fn warm(language: &Language, folder: &Path, at_once: usize) -> Target {
     let calls: Vec<_> = (0..at_once)
         .map(|_| {
             let target = target.clone();
-            tokio::spawn(async move { call(&target, "wait").await })
+            tokio::spawn(async move { call(&target, "2000").await })
         })
         .collect();
     for call in calls {
@@ -140,7 +149,8 @@ async fn warm(language: &Language, folder: &Path, at_once: usize) -> Target {
     target
 }
 
-async fn call(target: &Target, message: &str) {
+/// Answers how long the function itself took.
+async fn call(target: &Target, message: &str) -> Duration {
     let fire = Fire {
         request_id: uuid::Uuid::new_v4().to_string(),
         function: "notice".to_owned(),
@@ -152,6 +162,7 @@ async fn call(target: &Target, message: &str) {
         argument: message.to_owned(),
         event_type: "timer".to_owned(),
         app_id: None,
+        own_event: None,
     };
     let context = RunContext {
         output: Output::discard(),
@@ -161,9 +172,11 @@ async fn call(target: &Target, message: &str) {
     };
     let outcome = target.run(&fire, &context).await;
     assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
+    Duration::from_secs_f64(outcome.result.unwrap().as_f64().unwrap() / 1000.0)
 }
 
-async fn ours(target: &Target, at_once: usize, calls_each: usize) -> Figure {
+/// What is added to the function's own time, which is `pause` ms and what a timer adds to them.
+async fn ours(target: &Target, at_once: usize, calls_each: usize, pause: &'static str) -> Figure {
     let clock = Clock::system();
     let began = clock.monotonic();
     let callers: Vec<_> = (0..at_once)
@@ -173,8 +186,8 @@ async fn ours(target: &Target, at_once: usize, calls_each: usize) -> Figure {
                 let mut each = Vec::with_capacity(calls_each);
                 for _ in 0..calls_each {
                     let began = clock.monotonic();
-                    call(&target, "a message").await;
-                    each.push(clock.monotonic().saturating_sub(began));
+                    let own = call(&target, pause).await;
+                    each.push(clock.monotonic().saturating_sub(began).saturating_sub(own));
                 }
                 each
             })

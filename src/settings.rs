@@ -334,6 +334,8 @@ pub enum Relation {
 pub enum ActionSettings {
     /// A mail a row.
     Mail(MailSettings),
+    /// An HTTP request a row.
+    Http(Box<HttpSettings>),
     /// One mail for all rows of the run, with `rows` in its templates.
     Digest {
         /// The mail.

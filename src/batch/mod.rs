@@ -9,7 +9,7 @@
 //! - `recover` settles what a crash left, before anything else happens; `discard` does so with what an operator gives up.
 //! - `errors` says when so many rows fail that the batch should stop.
 //! - `ticket` has the rules: what an outcome means for the ledger and for the `account`.
-//! - `deliver` is what an action must be able to do; `preview` renders without delivering,
+//! - `deliver` is what an action must be able to do, `action` those that can; `preview` renders without delivering,
 //!   `trial` delivers to somebody else.
 //!
 //! # What a crash leaves
@@ -44,6 +44,7 @@
 //! and in doubt together.
 
 mod account;
+mod action;
 mod deliver;
 mod digest;
 mod discard;
@@ -52,7 +53,6 @@ mod flow;
 mod job;
 mod key;
 mod ledger;
-mod mail;
 mod pace;
 mod preview;
 mod recover;
@@ -62,6 +62,7 @@ mod source;
 mod ticket;
 mod trial;
 
+pub use action::{Outgoing, RowAction};
 pub use deliver::Deliver;
 pub use discard::{Discarded, Marks};
 pub use preview::{Occasion, preview};

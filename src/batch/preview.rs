@@ -68,7 +68,7 @@ async fn look<A: Deliver>(
     }
     let sight = Sight::open(settings, database, state, occasion)?;
     match &settings.action {
-        ActionSettings::Mail(_) => {
+        ActionSettings::Mail(_) | ActionSettings::Http(_) => {
             Rows { settings, sight: &sight }.preview(action, occasion.interval, preview).await
         }
         ActionSettings::Digest { max_rows, .. } => {

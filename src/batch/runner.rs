@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use tokio::sync::{Mutex, MutexGuard, TryLockError};
 
+use super::action::RowAction;
 use super::deliver::Deliver;
 use super::digest;
 use super::errors::Errors;
@@ -18,7 +19,6 @@ use super::recover::{Recovery, settle};
 use super::source::Source;
 use super::ticket::Rules;
 use super::{BatchError, account::Account};
-use crate::action::mail::MailAction;
 use crate::clock::Clock;
 use crate::db::Database;
 use crate::run::{Fire, Outcome, RunContext, Stream};
@@ -27,7 +27,7 @@ use crate::store::Store;
 
 /// A batch, ready to run. One run of it at a time: a second one waits for the first.
 #[derive(Debug)]
-pub struct Batch<A = MailAction> {
+pub struct Batch<A = RowAction> {
     pub(super) job: Arc<Job<A>>,
     pub(super) line: Line,
     pacer: Mutex<Pacer>,
@@ -151,7 +151,7 @@ impl<A: Deliver> Batch<A> {
             return Ok(Outcome { message: Some(message), ..Outcome::succeeded(Some(result)) });
         }
         let Ended { outcome, clean } = match &self.job.settings.action {
-            ActionSettings::Mail(_) => {
+            ActionSettings::Mail(_) | ActionSettings::Http(_) => {
                 let mut pacer = self.pacer.lock().await;
                 Flow::new(&self.job, fire, context, (&mut pacer, &mut turn.errors), scope).run().await
             }

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
 
 use super::{ConfigArg, exit};
-use crate::action::http::HttpClients;
+use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
-use crate::batch::{self, Occasion};
+use crate::batch::{self, Occasion, RowAction};
 use crate::clock::Clock;
 use crate::config::lints;
 use crate::db::Databases;
@@ -210,13 +210,20 @@ impl<'s> Viewer<'s> {
         let name = &batch.source.database;
         let database =
             self.settings.databases.get(name).with_context(|| format!("there is no database `{name}`"))?;
-        let (ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. }) = &batch.action;
-        let transport = self
-            .settings
-            .mail
-            .get(&mail.via)
-            .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
-        let action = MailAction::new(mail, Transport::open(transport, self.clock.clone()))?;
+        let action = match &batch.action {
+            ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. } => {
+                let transport = self
+                    .settings
+                    .mail
+                    .get(&mail.via)
+                    .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
+                let transport = Transport::open(transport, self.clock.clone());
+                RowAction::Mail(Box::new(MailAction::new(mail, transport)?))
+            }
+            ActionSettings::Http(request) => {
+                RowAction::Http(Box::new(HttpAction::new(request, &HttpClients::default())?))
+            }
+        };
         let state = self.state.as_ref();
         let occasion = Occasion { fire, now: self.now, timezone, interval };
         Ok(self.runtime.block_on(batch::preview(batch, database, &action, state, occasion)))

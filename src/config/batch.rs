@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::database::dialect;
 use super::decode::{Keys, Node};
 use super::function::Scope;
-use super::mail;
 use super::mark::{self, check_parameters};
 use super::units::{duration, positive_duration, rate};
+use super::{http, mail};
 use crate::settings::{
     ActionSettings, BatchSettings, ErrorLimit, OnUncertain, Pages, Relation, SourceSettings,
 };
@@ -110,13 +110,20 @@ fn pages(node: &Node<'_>) -> Option<Pages> {
 
 fn action(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettings> {
     const KEYS: Keys = Keys {
-        known: &["mail"],
+        known: &["mail", "http"],
         ignored: &[],
-        later: &["http", "function", "sql", "export", "wecom_robot", "wechat_subscribe", "wechat_template"],
+        later: &["function", "sql", "export", "wecom_robot", "wechat_subscribe", "wechat_template"],
     };
     let fields = node.object(&KEYS)?;
     if node.entries()?.is_empty() {
-        node.error("the action is empty", "say what is done with a row: `mail`".to_owned());
+        node.error("the action is empty", "say what is done with a row: `mail` or `http`".to_owned());
+    }
+    if let (Some(_), Some(node)) = (fields.get("mail"), fields.get("http")) {
+        node.error("a batch does one thing with a row", "keep `mail` or `http`".to_owned());
+        return None;
+    }
+    if let Some(node) = fields.get("http") {
+        return http::read(node, dir, &http::ROW).map(|request| ActionSettings::Http(Box::new(request)));
     }
     fields.read("mail", |node| mail::read(node, dir, scope))
 }

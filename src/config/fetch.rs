@@ -196,7 +196,7 @@ fn follow(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<FollowSettin
         }
         ["mail"] => fields.read("mail", |node| match mail::read(node, dir, scope)? {
             ActionSettings::Mail(mail) => Some(FollowSettings::Mail(Box::new(mail))),
-            ActionSettings::Digest { .. } => {
+            ActionSettings::Digest { .. } | ActionSettings::Http(_) => {
                 let help =
                     "delete `per`: there is one mail a change, with `items` and `new` in its templates";
                 node.error("`\"per\": \"run\"` belongs to the mail of a batch", help.to_owned());

@@ -45,6 +45,9 @@ pub(super) struct Usage {
 /// A fire's request: the event is posted.
 pub(super) const EVENT: Usage = Usage { method: "POST", body: HttpBody::Variable("event") };
 
+/// A row of a batch is posted.
+pub(super) const ROW: Usage = Usage { method: "POST", body: HttpBody::Variable("row") };
+
 /// Reads a request; the paths of files are seen from `dir`.
 pub(super) fn read(node: &Node<'_>, dir: &Path, usage: &Usage) -> Option<HttpSettings> {
     of_fields(&node.object(&KEYS)?, dir, usage)
@@ -70,7 +73,8 @@ pub(super) fn of_fields(fields: &Fields<'_>, dir: &Path, usage: &Usage) -> Optio
         let help = "write `\"method\": \"POST\"`, or delete the body".to_owned();
         node.error(format!("a {method} carries no body"), help);
     }
-    let body = body(fields, dir, if is_question { HttpBody::Empty } else { usage.body.clone() });
+    let carries_nothing = is_question || method == "DELETE";
+    let body = body(fields, dir, if carries_nothing { HttpBody::Empty } else { usage.body.clone() });
     Some(HttpSettings {
         method: method.to_owned(),
         url: url?,

@@ -8,9 +8,9 @@ use chrono_tz::Asia::Shanghai;
 use chrono_tz::Tz;
 use tokio_util::task::TaskTracker;
 
-use crate::action::http::HttpClients;
+use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
-use crate::batch::{Batch, Line};
+use crate::batch::{Batch, Line, RowAction};
 use crate::clock::Clock;
 use crate::db::Databases;
 use crate::engine::{Function, Runner, or_by_hand};
@@ -107,14 +107,20 @@ impl Wiring {
         Ok(Links { clients: self.clients.clone(), memo, database, transport })
     }
 
-    fn batch(&self, batch: &BatchSettings, function: &FunctionSettings) -> anyhow::Result<Batch<MailAction>> {
+    fn batch(&self, batch: &BatchSettings, function: &FunctionSettings) -> anyhow::Result<Batch> {
         let database = self.databases.connect(&batch.source.database)?;
-        let (ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. }) = &batch.action;
-        let transport = self
-            .transports
-            .get(&mail.via)
-            .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
-        let action = MailAction::new(mail, Arc::clone(transport))?;
+        let action = match &batch.action {
+            ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. } => {
+                let transport = self
+                    .transports
+                    .get(&mail.via)
+                    .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
+                RowAction::Mail(Box::new(MailAction::new(mail, Arc::clone(transport))?))
+            }
+            ActionSettings::Http(request) => {
+                RowAction::Http(Box::new(HttpAction::new(request, &self.clients)?))
+            }
+        };
         let line = {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
             lines.entry(batch.id.clone()).or_default().clone()

@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 use super::engine_loop::Engine;
 use super::handle::{CommandError, Handle, Order};
 use super::runner::Runner;
-use crate::action::mail::MailAction;
 use crate::batch::{Batch, Discarded, Marks};
 use crate::store::Store;
 use crate::store::ledger_rows::{Requeue, Selection};
@@ -18,7 +17,7 @@ use crate::store::ledger_rows::{Requeue, Selection};
 pub(super) struct Keeper {
     store: Store,
     /// None: no function runs it any more.
-    batch: Option<Arc<Batch<MailAction>>>,
+    batch: Option<Arc<Batch>>,
 }
 
 impl Handle {
@@ -87,7 +86,7 @@ impl Engine {
         }
     }
 
-    fn batch(&self, id: &str) -> Option<(u32, &Arc<Batch<MailAction>>)> {
+    fn batch(&self, id: &str) -> Option<(u32, &Arc<Batch>)> {
         let slots = (0..).zip(&self.scheduler.slots).filter(|(_, slot)| !slot.gone);
         slots.into_iter().find_map(|(index, slot)| match &slot.function.runner {
             Runner::Batch(batch) if batch.id() == id => Some((index, batch)),

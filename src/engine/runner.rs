@@ -6,7 +6,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::action::mail::MailAction;
 use crate::batch::Batch;
 use crate::run::{Fire, Outcome, RunContext};
 use crate::schedule::Schedule;
@@ -59,7 +58,7 @@ pub enum Runner {
     /// Code or a program.
     Target(Arc<Target>),
     /// Rows of a table.
-    Batch(Arc<Batch<MailAction>>),
+    Batch(Arc<Batch>),
     /// A function of this process, for programs that embed the engine: benchmarks and tests.
     Inline(Inline),
 }

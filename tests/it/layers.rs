@@ -26,7 +26,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("action", &["settings", "run", "clock", "tls"]),
     ("target", &["settings", "sql", "run", "clock", "action", "db", "store::memo"]),
     ("batch", &["settings", "sql", "run", "clock", "db", "action", "store"]),
-    ("engine", &["settings", "spelling", "run", "clock", "schedule", "action", "target", "batch", "store"]),
+    ("engine", &["settings", "spelling", "run", "clock", "schedule", "target", "batch", "store"]),
     ("server", &["settings", "run", "spelling", "store", "engine"]),
     (
         "daemon",

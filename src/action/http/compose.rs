@@ -13,11 +13,15 @@ use super::clients::HttpClients;
 use super::exchange::{self, Fault, Reply};
 use super::request::{Header, HttpRequest};
 use super::verdict::{self, Delivery};
+use crate::action::Delivery as Delivered;
 use crate::action::template::{Context, Place, RenderError, TemplateError, Templates};
+use crate::run::{Row, Scalar};
 use crate::settings::{HttpBody, HttpHeader, HttpSettings, HttpUrl, Secret, TemplateSource};
 
 const URL: &str = "url";
 const BODY: &str = "body";
+/// draft-ietf-httpapi-idempotency-key-header.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// The `http` action: compiled templates, and connections.
 #[derive(Debug)]
@@ -68,10 +72,27 @@ impl HttpAction {
         fire_time: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<HttpRequest, RenderError> {
-        let context = Context::values(values, fire_time, now);
+        self.fill(&Context::values(values, fire_time, now), values)
+    }
+
+    /// The request for one row, whose columns templates see; its whole is the variable `row` of bodies. It carries the
+    /// delivery's own `Idempotency-Key`, by which a server can tell a second try from a second order.
+    pub fn render_row(&self, delivery: &Delivered<'_>) -> Result<HttpRequest, RenderError> {
+        let Delivered { row, reservation, fire_time, now } = *delivery;
+        let values = Map::from_iter([("row".to_owned(), json_of(row))]);
+        let mut request = self.fill(&Context::row(row, fire_time, now), &values)?;
+        if !request.headers.iter().any(|header| header.name == IDEMPOTENCY_KEY) {
+            request
+                .set_header(IDEMPOTENCY_KEY, reservation)
+                .map_err(|reason| RenderError::Header { header: IDEMPOTENCY_KEY.into(), reason })?;
+        }
+        Ok(request)
+    }
+
+    fn fill(&self, context: &Context, values: &Map<String, Value>) -> Result<HttpRequest, RenderError> {
         let mut secrets = Vec::new();
         let (text, is_url_secret) = match &self.settings.url {
-            HttpUrl::Template(_) => (self.templates.render(URL, &context)?, false),
+            HttpUrl::Template(_) => (self.templates.render(URL, context)?, false),
             HttpUrl::Secret(secret) => {
                 secrets.push(secret.clone());
                 (secret.reveal().to_owned(), true)
@@ -87,7 +108,7 @@ impl HttpAction {
         for (index, (name, value)) in self.settings.headers.iter().enumerate() {
             let header = match value {
                 HttpHeader::Template(_) => {
-                    Header::new(name, &self.templates.render(&header_name(index), &context)?, false)
+                    Header::new(name, &self.templates.render(&header_name(index), context)?, false)
                 }
                 HttpHeader::Secret { prefix, secret } => {
                     secrets.push(secret.clone());
@@ -97,7 +118,7 @@ impl HttpAction {
             let wrong = |reason| RenderError::Header { header: name.clone().into(), reason };
             headers.push(header.map_err(wrong)?);
         }
-        let body = self.body(values, &context)?;
+        let body = self.body(values, context)?;
         let names_type = headers.iter().any(|header| header.name == "content-type");
         if !names_type && !matches!(self.settings.body, HttpBody::Empty) {
             let wrong = |reason| RenderError::Header { header: "Content-Type".into(), reason };
@@ -182,6 +203,21 @@ impl HttpAction {
             Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
         })
     }
+}
+
+/// A row as an object. Bytes have no place in JSON: they are written in hexadecimal.
+fn json_of(row: &Row) -> Value {
+    let value = |scalar: &Scalar| match scalar {
+        Scalar::Null => Value::Null,
+        Scalar::Bool(value) => Value::from(*value),
+        Scalar::Int(value) => Value::from(*value),
+        Scalar::Float(value) => Value::from(*value),
+        Scalar::Text(text) => Value::from(text.as_str()),
+        Scalar::Bytes(bytes) => {
+            bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat().into()
+        }
+    };
+    Value::Object(row.columns.iter().cloned().zip(row.values.iter().map(value)).collect())
 }
 
 fn header_name(index: usize) -> String {

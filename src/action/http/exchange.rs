@@ -24,12 +24,19 @@ pub struct Reply {
     pub body: Bytes,
     /// The body was longer than it may be.
     pub is_cut: bool,
+    /// Who answered, after all redirects; may be a secret.
+    pub(super) url: Url,
 }
 
 impl Reply {
     /// The first header of that name, if it is text.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
+    }
+
+    /// `link` as it is meant where it stands: on this page.
+    pub fn absolute(&self, link: &str) -> String {
+        self.url.join(link).map_or_else(|_| link.to_owned(), String::from)
     }
 
     /// `503 Service Unavailable`.
@@ -207,7 +214,7 @@ impl Walk<'_> {
                 }
             }
         }
-        Ok(Reply { status, headers, body: body.into(), is_cut })
+        Ok(Reply { status, headers, body: body.into(), is_cut, url: hop.url.clone() })
     }
 
     fn fault(&self, kind: FaultKind, reason: &str) -> Fault {

@@ -78,7 +78,9 @@ impl Try {
         let name = &batch.source.database;
         let database =
             settings.databases.get(name).with_context(|| format!("there is no database `{name}`"))?;
-        let (ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. }) = &batch.action;
+        let (ActionSettings::Mail(mail) | ActionSettings::Digest { mail, .. }) = &batch.action else {
+            bail!("the batch `{}` sends no mail; `gulou dry-run` shows its first request", batch.id);
+        };
         let transport = settings.mail.get(&mail.via);
         let transport = transport.with_context(|| format!("there is no mail transport `{}`", mail.via))?;
         let transport = Transport::open(transport, clock.clone());

@@ -4,20 +4,20 @@ use feed_rs::model::{Entry, Link, Text};
 use feed_rs::parser;
 use serde_json::{Value, json};
 
-use super::pick::{Item, Wanted};
+use super::pick::{Item, Page, Wanted};
 
 /// The entries, in the order of the feed.
-pub fn items(body: &[u8], wanted: Wanted<'_>) -> Result<Vec<Item>, String> {
+pub fn items(page: Page<'_>, wanted: Wanted<'_>) -> Result<Vec<Item>, String> {
     // The library names entries without an id by their links and titles, the same each time.
-    let feed = parser::parse(body).map_err(|error| format!("the answer is not a feed: {error}"))?;
-    Ok(feed.entries.into_iter().map(|entry| wanted.json(value(entry))).collect())
+    let feed = parser::parse(page.body).map_err(|error| format!("the answer is not a feed: {error}"))?;
+    Ok(feed.entries.into_iter().map(|entry| wanted.json(value(entry, page))).collect())
 }
 
-fn value(entry: Entry) -> Value {
+fn value(entry: Entry, page: Page<'_>) -> Value {
     let text = |text: Option<Text>| text.map(|text| text.content);
     let links = &entry.links;
     let is_page = |link: &&Link| link.rel.as_deref().is_none_or(|rel| rel == "alternate");
-    let link = links.iter().find(is_page).or_else(|| links.first()).map(|link| link.href.clone());
+    let link = links.iter().find(is_page).or_else(|| links.first()).map(|link| (page.absolute)(&link.href));
     let author = entry.authors.into_iter().find_map(|author| author.name.or(author.email));
     let time = |time: Option<chrono::DateTime<chrono::Utc>>| {
         time.map(|time| time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
@@ -40,6 +40,11 @@ mod tests {
 
     const WHOLE: Wanted<'static> = Wanted { columns: &[], key: &[] };
 
+    fn items(body: &[u8], wanted: Wanted<'_>) -> Result<Vec<Item>, String> {
+        let absolute = |link: &str| link.replace("rel:", "https://a.b/");
+        super::items(Page { body, content_type: None, absolute: &absolute }, wanted)
+    }
+
     #[track_caller]
     fn entries(feed: &str) -> Vec<Value> {
         items(feed.as_bytes(), WHOLE).unwrap().into_iter().map(|item| item.value).collect()
@@ -48,7 +53,7 @@ mod tests {
     #[test]
     fn rss_atom_and_json_feeds_have_the_same_fields() {
         let rss = r#"<?xml version="1.0"?><rss version="2.0"><channel><title>t</title><link>https://a.b/</link>
-            <item><guid>g1</guid><title>One &amp; two</title><link>https://a.b/1</link>
+            <item><guid>g1</guid><title>One &amp; two</title><link>rel:1</link>
             <pubDate>Mon, 01 Jun 2026 09:00:00 +0800</pubDate><description>d</description></item></channel></rss>"#;
         assert_eq!(
             entries(rss),

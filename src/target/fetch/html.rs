@@ -4,29 +4,26 @@ use encoding_rs::{Encoding, UTF_8};
 use scraper::{ElementRef, Html, Selector};
 use serde_json::{Map, Value, json};
 
-use super::pick::{Item, Wanted};
+use super::pick::{Item, Page, Wanted};
 
 /// Bytes at the start of a page that may say how it is encoded; the HTML standard's own bound.
 const PRESCAN: usize = 1024;
 
 /// The elements that `selector` matches; the reason, when there are none.
-pub fn items(
-    selector: &str,
-    body: &[u8],
-    content_type: Option<&str>,
-    wanted: Wanted<'_>,
-) -> Result<Vec<Item>, String> {
+pub fn items(selector: &str, source: Page<'_>, wanted: Wanted<'_>) -> Result<Vec<Item>, String> {
     let selected = compile(selector)?;
     let paths = wanted.columns.iter().map(|(_, path)| path).chain(wanted.key);
     let spots =
         paths.map(|path| Ok((path.as_str(), Spot::read(path)?))).collect::<Result<Vec<_>, String>>()?;
-    let page = Html::parse_document(&decode(body, content_type));
+    let page = Html::parse_document(&decode(source.body, source.content_type));
     let at = |element: ElementRef<'_>, path: &str| {
         let spot = spots.iter().find(|(known, _)| *known == path).map(|(_, spot)| spot);
-        spot.and_then(|spot| spot.find(element)).map_or(Value::Null, Value::from)
+        spot.and_then(|spot| spot.find(element, source)).map_or(Value::Null, Value::from)
     };
-    let items: Vec<Item> =
-        page.select(&selected).map(|element| wanted.item(value(element), |path| at(element, path))).collect();
+    let items: Vec<Item> = page
+        .select(&selected)
+        .map(|element| wanted.item(value(element, source), |path| at(element, path)))
+        .collect();
     // A page that was rebuilt must not pass for one that has no news.
     if items.is_empty() { Err(format!("nothing on the page matches `{selector}`")) } else { Ok(items) }
 }
@@ -50,13 +47,13 @@ impl Spot {
         Ok(Self { inner, attribute })
     }
 
-    fn find(&self, element: ElementRef<'_>) -> Option<String> {
+    fn find(&self, element: ElementRef<'_>, page: Page<'_>) -> Option<String> {
         let element = match &self.inner {
             Some(selector) => element.select(selector).next()?,
             None => element,
         };
         match &self.attribute {
-            Some(name) => element.value().attr(name).map(str::to_owned),
+            Some(name) => element.value().attr(name).map(|value| attribute(name, value, page)),
             None => Some(text(element)),
         }
     }
@@ -71,10 +68,16 @@ fn compile(selector: &str) -> Result<Selector, String> {
 }
 
 /// As templates see an element.
-fn value(element: ElementRef<'_>) -> Value {
+fn value(element: ElementRef<'_>, page: Page<'_>) -> Value {
+    let attributes = element.value().attrs();
     let attributes: Map<String, Value> =
-        element.value().attrs().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        attributes.map(|(name, value)| (name.to_owned(), attribute(name, value, page).into())).collect();
     json!({ "text": text(element), "attributes": attributes })
+}
+
+/// A link leaves the page, where it would mean nothing without the page's URL.
+fn attribute(name: &str, value: &str, page: Page<'_>) -> String {
+    if matches!(name, "href" | "src") { (page.absolute)(value) } else { value.to_owned() }
 }
 
 /// All text within, with its white space as a browser shows it.
@@ -112,16 +115,18 @@ mod tests {
         let paths = ["@data-id", "a", "a @href", "i", "text", "a@title"];
         let columns: Vec<_> = paths.iter().map(|path| (String::new(), (*path).to_owned())).collect();
         let key = ["@data-id".to_owned()];
-        let found = items(".news", PAGE.as_bytes(), None, Wanted { columns: &columns, key: &key }).unwrap();
+        let absolute = |link: &str| format!("https://a.b{link}");
+        let page = Page { body: PAGE.as_bytes(), content_type: None, absolute: &absolute };
+        let found = items(".news", page, Wanted { columns: &columns, key: &key }).unwrap();
         let cells: Vec<Value> = found.iter().map(|item| item.cells.clone().into()).collect();
-        assert_eq!(cells[0], json!(["1", "One more", "/1", "today", "One more today", null]));
-        assert_eq!(cells[1], json!(["2", "Two", "/2", null, "Two", null]));
+        assert_eq!(cells[0], json!(["1", "One more", "https://a.b/1", "today", "One more today", null]));
+        assert_eq!(cells[1], json!(["2", "Two", "https://a.b/2", null, "Two", null]));
         assert_eq!(
             found[1].value,
             json!({ "text": "Two", "attributes": { "class": "news", "data-id": "2" } })
         );
         assert_eq!(found.len(), 2);
-        let error = items(".gone", PAGE.as_bytes(), None, Wanted { columns: &[], key: &[] }).unwrap_err();
+        let error = items(".gone", page, Wanted { columns: &[], key: &[] }).unwrap_err();
         assert_eq!(error, "nothing on the page matches `.gone`");
     }
 

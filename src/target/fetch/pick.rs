@@ -17,6 +17,15 @@ pub struct Item {
     pub id: String,
 }
 
+/// A page, as it came.
+#[derive(Clone, Copy)]
+pub struct Page<'a> {
+    pub body: &'a [u8],
+    pub content_type: Option<&'a str>,
+    /// Makes a link absolute.
+    pub absolute: &'a dyn Fn(&str) -> String,
+}
+
 /// The paths whose values are wanted of each item.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
@@ -58,20 +67,15 @@ pub fn key(settings: &FetchSettings) -> Vec<String> {
 }
 
 /// The items of a page; the reason, when it is not the kind of page that it should be.
-pub fn items(
-    pick: &Pick,
-    body: &[u8],
-    content_type: Option<&str>,
-    wanted: Wanted<'_>,
-) -> Result<Vec<Item>, String> {
+pub fn items(pick: &Pick, page: Page<'_>, wanted: Wanted<'_>) -> Result<Vec<Item>, String> {
     match pick {
         Pick::Whole => {
-            let text = Value::from(String::from_utf8_lossy(body));
+            let text = Value::from(String::from_utf8_lossy(page.body));
             Ok(vec![wanted.json(text)])
         }
-        Pick::Json(pointer) => json(pointer, body, wanted),
-        Pick::Html(selector) => html::items(selector, body, content_type, wanted),
-        Pick::Feed => feed::items(body, wanted),
+        Pick::Json(pointer) => json(pointer, page.body, wanted),
+        Pick::Html(selector) => html::items(selector, page, wanted),
+        Pick::Feed => feed::items(page, wanted),
     }
 }
 
@@ -102,6 +106,10 @@ mod tests {
 
     use super::*;
 
+    fn items(pick: &Pick, body: &[u8], wanted: Wanted<'_>) -> Result<Vec<Item>, String> {
+        super::items(pick, Page { body, content_type: None, absolute: &str::to_owned }, wanted)
+    }
+
     fn wanted<'a>(columns: &'a [(String, String)], key: &'a [String]) -> Wanted<'a> {
         Wanted { columns, key }
     }
@@ -111,7 +119,7 @@ mod tests {
         let page = br#"{"data": [{"id": 1, "t": {"x": "a"}}, {"id": 2}, {"id": 1, "t": "b"}]}"#;
         let columns = [("guid".to_owned(), "/id".to_owned()), ("title".to_owned(), "/t/x".to_owned())];
         let key = ["/id".to_owned()];
-        let found = items(&Pick::Json("/data".to_owned()), page, None, wanted(&columns, &key)).unwrap();
+        let found = items(&Pick::Json("/data".to_owned()), page, wanted(&columns, &key)).unwrap();
         let cells: Vec<_> = found.iter().map(|item| item.cells.clone()).collect();
         assert_eq!(cells, [[json!(1), json!("a")], [json!(2), json!(null)], [json!(1), json!(null)]]);
         assert!(found[0].id == found[2].id && found[0].id != found[1].id && found[0].id.len() == 24);
@@ -122,15 +130,15 @@ mod tests {
     fn anything_else_is_one_item() {
         let page = b"\xef\xbb\xbf{\"price\": 5}";
         let one = |pointer: &str| {
-            let found = items(&Pick::Json(pointer.to_owned()), page, None, wanted(&[], &[]));
+            let found = items(&Pick::Json(pointer.to_owned()), page, wanted(&[], &[]));
             found.map(|items| items.into_iter().map(|item| item.value).collect::<Vec<_>>())
         };
         assert_eq!(one("/price").unwrap(), [json!(5)]);
         assert_eq!(one("").unwrap(), [json!({"price": 5})]);
         assert_eq!(one("/cost").unwrap_err(), "the answer has no `/cost`");
-        let text = items(&Pick::Whole, b"a \xff", None, wanted(&[], &[])).unwrap();
+        let text = items(&Pick::Whole, b"a \xff", wanted(&[], &[])).unwrap();
         assert_eq!(text[0].value, json!("a \u{fffd}"));
-        let error = items(&Pick::Json(String::new()), b"<html>", None, wanted(&[], &[])).unwrap_err();
+        let error = items(&Pick::Json(String::new()), b"<html>", wanted(&[], &[])).unwrap_err();
         assert!(error.starts_with("the answer is not JSON: "), "{error}");
     }
 }

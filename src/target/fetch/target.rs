@@ -1,12 +1,13 @@
 //! The run of a fetch: ask, pick, compare, save, send, remember.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::follow::{Follow, Occasion};
 use super::memory::Memory;
-use super::pick::{Item, Wanted, hash, items, key};
+use super::pick::{Item, Page, Wanted, hash, items, key};
 use crate::action::Outcome as Delivered;
 use crate::action::http::{HttpAction, HttpClients, HttpRequest, Reply};
 use crate::action::mail::Transport;
@@ -18,6 +19,9 @@ use crate::target::cut::Cut;
 use crate::target::host::Host;
 use crate::target::http::{undone, values};
 use crate::target::log::RunLog;
+
+/// How long a database may take for the rows of a page; somebody may hold a lock on the table for ever.
+const SAVE: Duration = Duration::from_secs(60);
 
 /// The parts of the daemon that a fetch uses.
 #[derive(Clone, Debug)]
@@ -158,7 +162,10 @@ impl FetchTarget {
         let key = key(&self.settings);
         let columns = self.settings.save.as_ref().map_or(&[][..], |save| &save.columns);
         let wanted = Wanted { columns, key: &key };
-        let found = items(&self.settings.pick, &reply.body, reply.header("content-type"), wanted);
+        let absolute = |link: &str| reply.absolute(link);
+        let content_type = reply.header("content-type");
+        let page = Page { body: &reply.body, content_type, absolute: &absolute };
+        let found = items(&self.settings.pick, page, wanted);
         found.map_err(|reason| failed(request.without_secrets(&reason)))
     }
 
@@ -172,8 +179,11 @@ impl FetchTarget {
             columns: save.columns.iter().map(|(column, _)| column.clone()).collect(),
             rows: found.iter().map(|item| item.cells.clone()).collect(),
         };
-        let saved = database.upsert(upsert).await;
-        saved.map(Some).map_err(|error| failed(format!("could not save to `{}`: {error}", save.table)))
+        let refuse = |reason: &str| failed(format!("could not save to `{}`: {reason}", save.table));
+        match tokio::time::timeout(SAVE, database.upsert(upsert)).await {
+            Ok(saved) => saved.map(Some).map_err(|error| refuse(&error.to_string())),
+            Err(_) => Err(refuse(&format!("the database took longer than {} s", SAVE.as_secs()))),
+        }
     }
 
     /// Does what follows a change, if anything does; answers what to say of it.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
@@ -141,7 +141,7 @@ impl Worker {
         let spawn = Spawn { command, line_limit: host.limits.line, stdout, stderr };
         let child = Child::spawn(spawn, &host.registry).await?;
         let (sender, replies) = mpsc::channel(4);
-        tokio::spawn(read_replies(incoming, host.limits.result, sender));
+        tokio::spawn(read_replies(BufReader::new(incoming), host.limits.result, sender));
         let last_words = LastWords::default();
         let (limits, memory) = (host.limits, u64::from(memory_mb) * 1024);
         Ok(Self { child, requests, replies, current, limits, language, memory, last_words })

@@ -1,0 +1,64 @@
+//! The actions that a batch can have, as one.
+
+use super::Deliver;
+use crate::action::http::{HttpAction, HttpRequest};
+use crate::action::mail::{MailAction, RenderedMail};
+use crate::action::{Delivery, Outcome};
+use crate::run::Row;
+
+/// What a batch does with a row.
+#[derive(Debug)]
+pub enum RowAction {
+    /// A mail.
+    Mail(Box<MailAction>),
+    /// An HTTP request.
+    Http(Box<HttpAction>),
+}
+
+/// What goes out for a row.
+#[derive(Debug)]
+pub enum Outgoing {
+    /// A mail.
+    Mail(Box<RenderedMail>),
+    /// An HTTP request.
+    Http(Box<HttpRequest>),
+}
+
+impl Deliver for RowAction {
+    type Rendered = Outgoing;
+
+    fn render(&self, delivery: &Delivery<'_>) -> Result<Outgoing, Outcome> {
+        Ok(match self {
+            Self::Mail(mail) => Outgoing::Mail(Box::new(mail.render(delivery)?)),
+            Self::Http(http) => Outgoing::Http(Box::new(http.render_row(delivery)?)),
+        })
+    }
+
+    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Outgoing, Outcome> {
+        match self {
+            Self::Mail(mail) => {
+                let Delivery { reservation, fire_time, now, .. } = *delivery;
+                Ok(Outgoing::Mail(Box::new(mail.render_digest(rows, reservation, fire_time, now)?)))
+            }
+            // The configuration has no such thing.
+            Self::Http(_) => Err(Outcome::Halt {
+                reason: "a request goes out for each row, not for all of them".to_owned(),
+            }),
+        }
+    }
+
+    async fn deliver(&self, rendered: &Outgoing) -> Outcome {
+        match (self, rendered) {
+            (Self::Mail(action), Outgoing::Mail(mail)) => action.deliver(mail).await,
+            (Self::Http(action), Outgoing::Http(request)) => action.deliver(request).await.outcome,
+            _ => Outcome::Halt { reason: "what was made by one action cannot go out by another".to_owned() },
+        }
+    }
+
+    fn show(&self, rendered: &Outgoing) -> Vec<String> {
+        match rendered {
+            Outgoing::Mail(mail) => mail.lines(),
+            Outgoing::Http(request) => request.lines(),
+        }
+    }
+}
