@@ -176,7 +176,7 @@ fn notifications_tell_each_user_once() {
 }
 
 #[test]
-fn orphaned_files_are_listed_and_kept() {
+fn orphaned_files_are_listed_by_python_and_kept() {
     crate::support::require("python3");
     let project = Project::samples();
     assert!(fire(&project, "orphaned-files").contains("no ../../var/uploads yet: nothing to do"));
