@@ -31,6 +31,7 @@ mod cron_properties;
 mod cron_traps;
 mod db_upsert;
 mod dry_run;
+mod engine_alerts;
 mod engine_retry;
 mod engine_runs;
 mod fire_event;

@@ -70,6 +70,23 @@ impl Shared {
         (&self.journal).write_all(line.as_bytes()).unwrap();
     }
 
+    /// Hangs up on everybody but connection `own`, and on who was about to come: the other side may be frozen, and would
+    /// never go by itself.
+    fn hang_up(&self, own: u64) {
+        let mut state = self.lock();
+        loop {
+            let mut others = state.streams.iter().filter(|(number, _)| **number != own).peekable();
+            if others.peek().is_none() {
+                return;
+            }
+            for (_, stream) in others {
+                // It may be gone already.
+                let _ = stream.shutdown(Shutdown::Both);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
     /// Waits until connection `own` is alone.
     fn alone(&self, own: u64) {
         let busy = |state: &mut State| state.streams.keys().any(|number| *number != own);
@@ -91,6 +108,7 @@ fn serve(listener: &TcpListener, journal: &PathBuf) {
         let Ok(stream) = stream else { continue };
         // Before the next connection is looked at: who comes later finds this one in the list.
         shared.lock().streams.insert(number, stream.try_clone().unwrap());
+        shared.changed.notify_all();
         let shared = shared.clone();
         std::thread::spawn(move || {
             stream.set_nodelay(true).unwrap();
@@ -149,11 +167,7 @@ impl Conversation<'_> {
                     self.answer("250 ok")?;
                 }
                 "XHANGUP" => {
-                    for (_, stream) in self.shared.lock().streams.iter().filter(|(n, _)| **n != self.number) {
-                        // It may be gone already.
-                        let _ = stream.shutdown(Shutdown::Both);
-                    }
-                    self.shared.alone(self.number);
+                    self.shared.hang_up(self.number);
                     self.answer("250 ok")?;
                 }
                 "XQUIET" => {
