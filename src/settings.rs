@@ -87,6 +87,8 @@ pub struct HistorySettings {
     pub keep: Duration,
     /// By count.
     pub keep_runs: u32,
+    /// Bytes of output of all runs together, about; the output of the oldest goes first.
+    pub keep_output: u64,
 }
 
 /// A database that batches read and mark.

@@ -56,7 +56,11 @@ pub(crate) fn engine(folder: &Path, drain: CancellationToken) -> (Engine, Handle
         max_runs: 1_000_000,
         max_waiting: 1_000_000,
         drain_timeout: Duration::from_secs(60),
-        history: HistorySettings { keep: Duration::from_secs(30 * 86_400), keep_runs: 100_000 },
+        history: HistorySettings {
+            keep: Duration::from_secs(30 * 86_400),
+            keep_runs: 100_000,
+            keep_output: 1 << 30,
+        },
     };
     let event = EventSettings { app_id: None, event_type: "timer".to_owned() };
     let store = Store::open(&folder.join("state.db")).unwrap();

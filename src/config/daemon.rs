@@ -75,7 +75,11 @@ impl DaemonConfig {
             mail: BTreeMap::new(),
             database_names: None,
             mail_names: None,
-            history: HistorySettings { keep: Duration::from_secs(30 * 86_400), keep_runs: 100_000 },
+            history: HistorySettings {
+                keep: Duration::from_secs(30 * 86_400),
+                keep_runs: 100_000,
+                keep_output: 1 << 30,
+            },
             alerts: None,
             max_runs: 1000,
             max_waiting: 1000,
@@ -171,12 +175,15 @@ impl DaemonConfig {
 }
 
 fn read_history(node: &Node<'_>, history: &mut HistorySettings) {
-    let Some(fields) = node.object(&Keys::only(&["keep", "keep_runs"])) else { return };
+    let Some(fields) = node.object(&Keys::only(&["keep", "keep_runs", "keep_output_mb"])) else { return };
     if let Some(keep) = fields.read("keep", positive_duration) {
         history.keep = keep;
     }
     if let Some(runs) = fields.read("keep_runs", |node| node.integer(1..=u64::from(u32::MAX))) {
         history.keep_runs = u32::try_from(runs).unwrap_or(u32::MAX);
+    }
+    if let Some(megabytes) = fields.read("keep_output_mb", |node| node.integer(1..=1 << 30)) {
+        history.keep_output = megabytes << 20;
     }
 }
 

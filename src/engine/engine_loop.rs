@@ -201,10 +201,20 @@ impl Engine {
         }
         self.ended_since_prune = 0;
         let before = self.clock.now().timestamp_millis().saturating_sub(millis(self.limits.history.keep));
+        let output = i64::try_from(self.limits.history.keep_output).unwrap_or(i64::MAX);
         let store = self.store.clone();
         tokio::spawn(async move {
-            if let Err(error) = store.prune(before, i64::from(keep_runs), 2 * every).await {
-                tracing::error!(%error, "could not prune the history");
+            let pruned = async {
+                store.prune(before, i64::from(keep_runs), 2 * every).await?;
+                store.prune_output(output, 2 * every).await
+            };
+            match pruned.await {
+                Ok(0) => {}
+                Ok(runs) => tracing::info!(
+                    runs,
+                    "the output of old runs went: it took more than `history.keep_output_mb`"
+                ),
+                Err(error) => tracing::error!(%error, "could not prune the history"),
             }
         });
     }

@@ -8,6 +8,7 @@ pub mod attempts;
 pub mod ledger;
 pub mod ledger_rows;
 pub mod memo;
+mod output;
 mod postgres;
 pub mod runs;
 mod scope;

@@ -337,22 +337,6 @@ impl Store {
         }
     }
 
-    /// Lines of a run's output.
-    pub async fn append_output(&self, run: RunId, lines: Vec<OutputLine>) -> Result<(), StoreError> {
-        match &self.0 {
-            Backend::Sqlite(store) => {
-                store.write(move |connection| sqlite::runs::append_output(connection, run, &lines)).await
-            }
-            Backend::Postgres(store) => {
-                store
-                    .write(1, async move |session: &Session| {
-                        postgres::runs::append_output(session, run, &lines).await
-                    })
-                    .await
-            }
-        }
-    }
-
     /// Deletes finished runs that ended before `before` (unix milliseconds) or are not among the newest
     /// `keep_runs`, and spans of skipped fires likewise; at most `limit` of each. Answers how many runs went.
     pub async fn prune(&self, before: i64, keep_runs: i64, limit: u32) -> Result<usize, StoreError> {

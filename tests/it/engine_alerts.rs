@@ -56,10 +56,7 @@ fn a_failure_is_told_once_in_a_while_and_a_recovery_after_it() {
     );
     assert_eq!((&first["message"], &first["more"]), (&json!("/bin/sh exited with code 7"), &json!(0)));
     assert!(
-        first["text"]
-            .as_str()
-            .unwrap()
-            .starts_with("f/t failed: /bin/sh exited with code 7 (run 1, due ")
+        first["text"].as_str().unwrap().starts_with("f/t failed: /bin/sh exited with code 7 (run 1, due ")
     );
     let failed = || {
         let runs = project.gulou(&["history", "--json", "--state", "failed"]).expect_code(0).stdout;

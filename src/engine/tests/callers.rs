@@ -29,7 +29,7 @@ async fn the_caller_of_a_waiting_run_that_is_replaced_is_told() {
         max_runs: 9,
         max_waiting: 1000,
         drain_timeout: Duration::from_secs(60),
-        history: HistorySettings { keep: Duration::from_secs(3600), keep_runs: 100 },
+        history: HistorySettings { keep: Duration::from_secs(3600), keep_runs: 100, keep_output: 1 << 20 },
     };
     let (drain, abort) = (CancellationToken::new(), CancellationToken::new());
     let event = EventSettings { app_id: None, event_type: "timer".to_owned() };

@@ -29,7 +29,8 @@ impl Machine {
     async fn start(&self) -> Engine {
         let store = Store::open(&self.folder.path().join("state.db")).unwrap();
         let event = EventSettings { app_id: None, event_type: "timer".to_owned() };
-        let history = HistorySettings { keep: Duration::from_secs(86_400), keep_runs: 1000 };
+        let history =
+            HistorySettings { keep: Duration::from_secs(86_400), keep_runs: 1000, keep_output: 1 << 20 };
         let limits =
             Limits { max_runs: 100, max_waiting: 1000, drain_timeout: Duration::from_secs(60), history };
         let (drain, abort) = (CancellationToken::new(), CancellationToken::new());

@@ -24,6 +24,7 @@ pub(in crate::store) mod history;
 pub(in crate::store) mod ledger;
 pub(in crate::store) mod ledger_rows;
 pub(in crate::store) mod memo;
+pub(in crate::store) mod output;
 mod owner;
 pub(in crate::store) mod prune;
 mod queue;

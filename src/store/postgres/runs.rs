@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::history::{record, runs_where};
 use super::session::{Param, Session};
 use super::{StoreError, storable};
-use crate::store::runs::{Ended, OutputLine, RunId, RunRecord};
+use crate::store::runs::{Ended, RunId, RunRecord};
 use crate::store::triggers::TriggerId;
 
 const START: &str =
@@ -33,10 +33,6 @@ const FOLD: &str = "
     silenced AS (DELETE FROM output USING pair WHERE output.run = pair.gone),
     gone AS (DELETE FROM run USING pair WHERE run.id = pair.gone RETURNING run.id)
     UPDATE owner SET runs = runs - (SELECT count(*) FROM gone)";
-const APPEND: &str = "
-    INSERT INTO output (run, seq, at, stream, line)
-    SELECT $1, seq, at, stream, line
-    FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[]) AS new (seq, at, stream, line)";
 const LEFT_OPEN: &str = runs_where!("run.state IN ('waiting', 'running') AND run.epoch < $1 ORDER BY run.id");
 const ATTEMPTS: &str = "
     SELECT coalesce(max(attempt), 0) FROM run
@@ -91,17 +87,4 @@ pub(in crate::store) async fn attempts(
 ) -> Result<u32, StoreError> {
     let attempts: i64 = session.query_one(ATTEMPTS, &[&function, &trigger, &fire_time]).await?.get(0);
     Ok(u32::try_from(attempts).unwrap_or(u32::MAX))
-}
-
-pub(in crate::store) async fn append_output(
-    session: &Session,
-    run: RunId,
-    lines: &[OutputLine],
-) -> Result<(), StoreError> {
-    let numbers: Vec<_> = lines.iter().map(|line| line.seq).collect();
-    let times: Vec<_> = lines.iter().map(|line| line.at).collect();
-    let streams: Vec<_> = lines.iter().map(|line| line.stream.as_str()).collect();
-    let texts: Vec<_> = lines.iter().map(|line| storable(&line.text)).collect();
-    session.execute(APPEND, &[&run, &numbers, &times, &streams, &texts]).await?;
-    Ok(())
 }

@@ -5,11 +5,12 @@ use std::cmp::Ordering;
 use super::session::Session;
 use super::{Server, StoreError, quoted};
 
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("schema/001_state.sql"),
     include_str!("schema/002_pause_reason.sql"),
     include_str!("schema/003_attempts.sql"),
     include_str!("schema/004_memo.sql"),
+    include_str!("schema/005_output_bytes.sql"),
 ];
 
 fn known() -> i64 {

@@ -15,6 +15,7 @@ pub(in crate::store) mod ledger_lane;
 pub(in crate::store) mod ledger_rows;
 mod lock;
 pub(in crate::store) mod memo;
+pub(in crate::store) mod output;
 pub(in crate::store) mod prune;
 mod reader;
 pub(in crate::store) mod runs;

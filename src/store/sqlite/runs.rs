@@ -7,7 +7,7 @@ use super::history::{RUNS, record};
 use super::prune::count_runs;
 use super::triggers::raise_mark;
 use crate::run::Outcome;
-use crate::store::runs::{Ended, OutputLine, RunId, RunRecord};
+use crate::store::runs::{Ended, RunId, RunRecord};
 
 pub(in crate::store) fn start(connection: &Connection, runs: &[RunId], now: i64) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(
@@ -93,17 +93,4 @@ pub(in crate::store) fn attempts(
         )?
         .query_row(params![function, trigger, fire_time], |row| row.get(0))?;
     Ok(attempts)
-}
-
-pub(in crate::store) fn append_output(
-    connection: &Connection,
-    run: RunId,
-    lines: &[OutputLine],
-) -> Result<(), StoreError> {
-    let mut statement = connection
-        .prepare_cached("INSERT INTO output (run, seq, at, stream, line) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for line in lines {
-        statement.execute(params![run, line.seq, line.at, line.stream.as_str(), line.text])?;
-    }
-    Ok(())
 }

@@ -48,7 +48,8 @@ on_both! {
         a_run_that_is_tried_again_says_until_when_it_waits
         what_a_run_said_is_read_back_in_order
         history_is_filtered_and_runs_are_found_by_either_name
-        pruning_goes_by_count_and_by_age;
+        pruning_goes_by_count_and_by_age
+        the_oldest_output_goes_when_there_is_too_much;
     triggers:
         a_skipped_span_moves_the_mark
         a_trigger_stands_where_its_newest_run_is

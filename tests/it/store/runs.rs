@@ -290,3 +290,36 @@ pub(super) async fn history_is_filtered_and_runs_are_found_by_either_name(home: 
     }
     assert!(reader.skipped(Some("g"), 10).unwrap().is_empty());
 }
+
+pub(super) async fn the_oldest_output_goes_when_there_is_too_much(home: &Home) {
+    let store = open(home).await;
+    let line = |seq| OutputLine { seq, at: 0, stream: Stream::Stdout, text: "鼓".repeat(100) };
+    let mut runs = Vec::new();
+    for fire_time in 100..104 {
+        let run = started(claim(&store, fire_time, Overlap::Allow).await);
+        store.append_output(run, vec![line(0), line(1)]).await.unwrap();
+        runs.push(run);
+    }
+    // The oldest of all still runs: what it says is not taken from under it.
+    for run in &runs[1..] {
+        finish(&store, *run, Outcome::succeeded(None), 200_000).await;
+    }
+    let of_one = 2 * (300 + 32);
+    assert_eq!(store.prune_output(4 * of_one, 10).await.unwrap(), 0, "it is not too much");
+    assert_eq!(store.prune_output(4 * of_one - 1, 10).await.unwrap(), 1);
+    assert_eq!(store.prune_output(0, 1).await.unwrap(), 1, "no more than was allowed at a time");
+    let kept = || runs.iter().map(|run| home.reader().output(*run, -1).unwrap().len()).collect::<Vec<_>>();
+    assert_eq!(kept(), [2, 0, 0, 2]);
+    assert_eq!(store.prune_output(0, 10).await.unwrap(), 1);
+    assert_eq!(kept(), [2, 0, 0, 0]);
+    // What goes with its run is counted as well.
+    finish(&store, runs[0], Outcome::succeeded(None), 200_000).await;
+    assert_eq!(store.prune(i64::MAX, 0, 10).await.unwrap(), 4);
+    assert_eq!(store.prune_output(-1, 10).await.unwrap(), 0, "nothing is there");
+    drop(store);
+    let store = home.reopen();
+    let run = started(claim(&store, 300, Overlap::Allow).await);
+    store.append_output(run, vec![line(0)]).await.unwrap();
+    finish(&store, run, Outcome::succeeded(None), 300_000).await;
+    assert_eq!(store.prune_output(331, 10).await.unwrap(), 1, "332 bytes, no more and no less");
+}
