@@ -93,7 +93,7 @@ mod tests {
             (
                 CommandError::Busy { function: "f".to_owned() },
                 409,
-                "the function `f` is still running, and its overlap rule skips",
+                "the function `f` is still running, so this was not started",
             ),
             (CommandError::Stopped, 503, "the daemon is stopping"),
             (CommandError::Store(StoreError::Closed), 500, "the state store is closed"),

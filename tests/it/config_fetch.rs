@@ -74,7 +74,7 @@ fn what_is_wrong_is_said_with_its_place_and_its_fix() {
         (page(&json!({ "then": {} })), "then: nothing is done | say `http`"),
         (
             page(&json!({ "then": { "http": { "url": "https://a.b" }, "mail": {} } })),
-            "then: one thing is done about a change; here are http and mail",
+            "then: one thing is done; here are http and mail",
         ),
         (page(&json!({ "then": { "http": { "url": "a.b" } } })), "then.http.url: this is not a URL"),
         (
