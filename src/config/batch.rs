@@ -16,24 +16,20 @@ use crate::settings::{
 use crate::spelling::nearest;
 use crate::sql::Dialect;
 
-const KEYS: Keys = Keys {
-    known: &[
-        "id",
-        "source",
-        "action",
-        "mark",
-        "pages",
-        "concurrency",
-        "window",
-        "rate",
-        "on_uncertain",
-        "time_limit",
-        "patience",
-        "pause_on_errors",
-    ],
-    ignored: &[],
-    later: &["retry"],
-};
+const KEYS: Keys = Keys::only(&[
+    "id",
+    "source",
+    "action",
+    "mark",
+    "pages",
+    "concurrency",
+    "window",
+    "rate",
+    "on_uncertain",
+    "time_limit",
+    "patience",
+    "pause_on_errors",
+]);
 
 /// Reads `target.batch` of the function folder `dir`.
 pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<BatchSettings> {

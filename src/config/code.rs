@@ -52,11 +52,8 @@ pub(super) fn is_in(dir: &Path) -> bool {
 
 /// The cloud's own keys beside `target`, and ours in `target.function`, which win.
 pub(super) fn read(cloud: &Fields<'_>, ours: Option<&Node<'_>>, dir: &Path) -> Option<TargetSettings> {
-    const KEYS: Keys = Keys {
-        known: &["runtime", "handler", "timeout", "memory", "concurrency", "max_output", "env"],
-        ignored: &[],
-        later: &["retry"],
-    };
+    const KEYS: Keys =
+        Keys::only(&["runtime", "handler", "timeout", "memory", "concurrency", "max_output", "env"]);
     let ours = match ours {
         Some(node) => Some(node.object(&KEYS)?),
         None => None,

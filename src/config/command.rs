@@ -15,22 +15,18 @@ pub(super) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A program, its folder, its variables, and what it may do.
 pub(super) fn read(node: &Node<'_>, dir: &Path) -> Option<TargetSettings> {
-    const KEYS: Keys = Keys {
-        known: &[
-            "argv",
-            "shell",
-            "cwd",
-            "env",
-            "timeout",
-            "max_output",
-            "success_codes",
-            "user",
-            "nice",
-            "limits",
-        ],
-        ignored: &[],
-        later: &["retry"],
-    };
+    const KEYS: Keys = Keys::only(&[
+        "argv",
+        "shell",
+        "cwd",
+        "env",
+        "timeout",
+        "max_output",
+        "success_codes",
+        "user",
+        "nice",
+        "limits",
+    ]);
     let fields = node.object(&KEYS)?;
     let cwd = fields.read("cwd", |node| {
         let path = absolute(dir, node.text()?);

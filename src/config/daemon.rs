@@ -33,7 +33,7 @@ pub(super) const KEYS: Keys = Keys {
         "drain_timeout",
     ],
     ignored: &["$schema"],
-    later: &["server", "console", "api", "alerts", "node", "secrets", "http", "wecom", "wechat"],
+    later: &["server", "console", "api", "node", "secrets", "http", "wecom", "wechat"],
 };
 
 /// The daemon config, read. What could not be read has its default, and an error was reported.

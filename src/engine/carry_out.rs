@@ -12,7 +12,7 @@ use super::engine_loop::{Engine, beijing};
 use super::halt;
 use super::lane::{End, Learned};
 use super::runner::{Function, Runner};
-use super::scheduler::Effects;
+use super::scheduler::{Before, Effects};
 use super::wanted::{Pending, Wanted};
 use crate::run::{Fire, Outcome, Output, Progress, Reason, Status};
 use crate::store::runs::{Claim, ClaimRequest, Ended, RunId, SkippedSpan};
@@ -158,10 +158,11 @@ impl Engine {
         let handed_over = self.clock.monotonic();
         // All are handed over before the first answer is awaited.
         let (mut under_way, mut done, mut size) = (Vec::new(), 0, CLAIMS.0);
+        let mut before = Before::default();
         while done < wanted.len() {
             let group = &wanted[done..wanted.len().min(done + size)];
             let now = self.clock.now().timestamp_millis();
-            let requests = self.scheduler.requests(group, done, now, uuid::Uuid::new_v4);
+            let requests = self.scheduler.requests(group, &mut before, now, uuid::Uuid::new_v4);
             if let Some(request) = requests.iter().position(|request| !request.room)
                 && !self.full
             {
@@ -170,7 +171,7 @@ impl Engine {
                 tracing::warn!(
                     trigger,
                     running,
-                    "fires wait for room: as many runs are in flight as `max_runs` allows"
+                    "fires wait for room: as many runs are in flight as `max_runs` of the daemon or of the function allows"
                 );
             }
             let answer = self.store.claim(requests.clone());

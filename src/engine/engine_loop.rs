@@ -189,7 +189,7 @@ impl Engine {
             self.ended_since_prune = self.ended_since_prune.saturating_add(1);
         }
         self.scheduler.start_waiting(&mut effects);
-        self.full &= self.scheduler.has_waiting();
+        self.full &= self.scheduler.is_held_back();
         self.carry_out(effects).await;
     }
 

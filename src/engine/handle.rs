@@ -70,6 +70,12 @@ pub enum CommandError {
         /// Its name.
         function: String,
     },
+    /// There is no room, and the run cannot wait.
+    #[error("as many runs are in flight as `max_runs` allows, so the function `{function}` was not started")]
+    Full {
+        /// Its name.
+        function: String,
+    },
     /// The function is a batch, whose rows are its events.
     #[error("the function `{function}` runs a batch, which takes no event")]
     TakesNoEvent {

@@ -9,7 +9,7 @@ use super::carry_out::log_skipped;
 use super::engine_loop::Engine;
 use super::handle::{Changes, CommandError, Fired, ManualFire, Order, Selection};
 use super::plan::{At, State};
-use super::scheduler::Effects;
+use super::scheduler::{Before, Effects};
 use super::wanted::Wanted;
 use crate::run::{Outcome, Output, Reason};
 use crate::settings::Overlap;
@@ -83,11 +83,18 @@ impl Engine {
             missed: 0,
             of_backlog: false,
         };
-        let mut requests = self.scheduler.requests(&[wanted], 0, now.timestamp_millis(), uuid::Uuid::new_v4);
+        let mut requests = self.scheduler.requests(
+            &[wanted],
+            &mut Before::default(),
+            now.timestamp_millis(),
+            uuid::Uuid::new_v4,
+        );
         if event.is_some() {
             // The state does not keep the event: such a run must not wait for a process that may be another.
+            if requests.iter().any(|request| !request.room) {
+                return Err(CommandError::Full { function });
+            }
             for request in &mut requests {
-                request.room = true;
                 request.overlap =
                     if request.overlap == Overlap::Allow { Overlap::Allow } else { Overlap::Skip };
             }

@@ -57,6 +57,12 @@ pub(super) async fn wait_until(
     abort: &CancellationToken,
 ) -> Waited {
     loop {
+        if abort.is_cancelled() {
+            return Waited::Aborted;
+        }
+        if drain.is_cancelled() {
+            return Waited::Drained;
+        }
         let left = TimeDelta::milliseconds(due.saturating_sub(clock.now().timestamp_millis()));
         let Some(left) = left.to_std().ok().filter(|left| !left.is_zero()) else { return Waited::Due };
         tokio::select! {

@@ -50,6 +50,14 @@ pub(super) struct Running {
     pub(super) backlog_of: Option<At>,
 }
 
+/// Fires of one instant that are being claimed.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    all: usize,
+    /// Of functions with a limit of their own, which they share.
+    of_function: HashMap<u32, usize>,
+}
+
 /// What is to be done, in the order of the fields.
 #[derive(Debug, Default)]
 pub(super) struct Effects {
@@ -132,25 +140,24 @@ impl Scheduler {
         self.lanes_due(now, effects);
     }
 
-    /// A request for each of `wanted`. So many others, which may take the room there is, are being claimed `before`;
-    /// `request_id` makes ids.
+    /// A request for each of `wanted`. `before`: others that are being claimed, which may take the room there is; `request_id`
+    /// makes ids.
     pub(super) fn requests(
         &self,
         wanted: &[Wanted],
-        before: usize,
+        before: &mut Before,
         now: i64,
         mut request_id: impl FnMut() -> uuid::Uuid,
     ) -> Vec<ClaimRequest> {
         let room = self.max_runs.saturating_sub(self.running.len());
-        // Those of functions with a limit of their own, which have to share it.
-        let mut of_function: HashMap<u32, usize> = HashMap::new();
-        let request = |(index, wanted): (usize, &Wanted)| {
+        let request = |wanted: &Wanted| {
             let slot = &self.slots[wanted.at.function as usize];
             let own_room = slot.function.max_runs.is_none_or(|max_runs| {
-                let before = of_function.entry(wanted.at.function).or_default();
-                *before += 1;
-                slot.running + *before <= max_runs.get()
+                let claimed = before.of_function.entry(wanted.at.function).or_default();
+                *claimed += 1;
+                slot.running + *claimed <= max_runs.get()
             });
+            before.all += 1;
             ClaimRequest {
                 request_id: request_id(),
                 function: slot.id,
@@ -161,11 +168,11 @@ impl Scheduler {
                 attempt: wanted.attempt,
                 missed: wanted.missed,
                 overlap: wanted.overlap(&slot.function),
-                room: own_room && before + index < room,
+                room: own_room && before.all <= room,
                 now,
             }
         };
-        wanted.iter().enumerate().map(request).collect()
+        wanted.iter().map(request).collect()
     }
 
     /// The answer to a claim.
@@ -227,9 +234,10 @@ impl Scheduler {
         }
     }
 
-    /// Runs wait for room.
-    pub(super) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
+    /// Runs wait because as many run as a limit allows.
+    pub(super) fn is_held_back(&self) -> bool {
+        let full = self.running.len() >= self.max_runs;
+        self.waiting.iter().any(|function| full || self.slots[*function as usize].is_full())
     }
 
     /// So many runs of a function wait that no more may.
@@ -286,9 +294,14 @@ pub(super) fn full_name(function: &Function, at: At) -> String {
 }
 
 impl Slot {
+    /// As many of the function run as its own limit allows.
+    fn is_full(&self) -> bool {
+        self.function.max_runs.is_some_and(|max_runs| self.running >= max_runs.get())
+    }
+
     fn next_waiting(&mut self) -> Option<Pending> {
         let busy = self.running > 0 && self.function.overlap != Overlap::Allow;
-        if busy || self.function.max_runs.is_some_and(|max_runs| self.running >= max_runs.get()) {
+        if busy || self.is_full() {
             return None;
         }
         self.waiting.pop_front()

@@ -28,7 +28,7 @@ impl From<CommandError> for Refusal {
             CommandError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
             CommandError::Unknown { .. } | CommandError::NoTrigger { .. } => StatusCode::NOT_FOUND,
             CommandError::TakesNoEvent { .. } => StatusCode::BAD_REQUEST,
-            CommandError::Busy { .. } => StatusCode::CONFLICT,
+            CommandError::Busy { .. } | CommandError::Full { .. } => StatusCode::CONFLICT,
             CommandError::Store(_) | CommandError::Batch(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status == StatusCode::INTERNAL_SERVER_ERROR {

@@ -321,16 +321,23 @@ impl Store {
         }
     }
 
-    /// How the last run of a function before the run `before` ended that nobody had fired by hand.
-    pub async fn last_end(&self, function: String, before: RunId) -> Result<Option<String>, StoreError> {
+    /// How the last run of a trigger ended, the run `but` and what was fired by hand aside.
+    pub async fn last_end(
+        &self,
+        function: String,
+        trigger: String,
+        but: RunId,
+    ) -> Result<Option<String>, StoreError> {
         match &self.0 {
             Backend::Sqlite(store) => {
-                store.write(move |connection| sqlite::history::last_end(connection, &function, before)).await
+                store
+                    .write(move |connection| sqlite::history::last_end(connection, &function, &trigger, but))
+                    .await
             }
             Backend::Postgres(store) => {
                 store
                     .write(1, async move |session: &Session| {
-                        postgres::history::last_end(session, &function, before).await
+                        postgres::history::last_end(session, &function, &trigger, but).await
                     })
                     .await
             }

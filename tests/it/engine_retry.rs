@@ -108,3 +108,15 @@ fn a_policy_that_makes_no_sense_is_refused() {
         assert!(said.contains("retry") && said.contains(complaint), "{said}");
     }
 }
+
+/// Even when the next attempt is due at once: a drain must not wait for all of them.
+#[test]
+fn a_drain_ends_a_run_between_two_attempts() {
+    let project = project("sleep 0.3; exit 7", &json!({ "attempts": 100, "delay": "0s" }));
+    let daemon = project.serve("config.json");
+    eventually("the second attempt", || attempts(&project).contains("2 retry").then_some(()));
+    assert_eq!(daemon.stop().0, Some(0));
+    let run = runs(&project).pop().unwrap();
+    assert_eq!((run.state.as_str(), run.finished_at), ("running", None));
+    assert!(run.retry_at.is_some() && run.attempt < 100, "the next process goes on");
+}

@@ -40,9 +40,12 @@ impl<'r> Follow<'r> {
             .history(&HistoryFilter { limit: 1, ..HistoryFilter::default() })?
             .first()
             .map_or(0, |run| run.id);
-        let running =
-            HistoryFilter { state: Some("running".to_owned()), after: 0, limit: GROUP, ..joins.clone() };
-        let open = reader.history(&running)?.iter().map(|run| (run.id, (full_name(run), -1))).collect();
+        let mut open = BTreeMap::new();
+        for state in ["running", "waiting"] {
+            let state = Some(state.to_owned());
+            let there = HistoryFilter { state, after: 0, limit: GROUP, ..joins.clone() };
+            open.extend(reader.history(&there)?.iter().map(|run| (run.id, (full_name(run), -1))));
+        }
         joins.limit = GROUP;
         Ok(Self { reader, joins: Some(joins), open })
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -22,7 +23,12 @@ use crate::store::Store;
 use crate::store::runs::{RunId, SkipReason, SkippedSpan};
 
 /// Before another try to deliver an alert; after the last it is given up.
-const AGAIN: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
+const AGAIN: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60), Duration::from_secs(120)];
+/// Ends of runs that are failures.
+const FAILURES: [&str; 2] = [Status::Failed.as_str(), Status::TimedOut.as_str()];
+/// Alerts that are sent at a time: one receiver may get those of a thousand functions.
+const AT_A_TIME: usize = 4;
 /// How long the end of the daemon waits for alerts that are under way.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -37,6 +43,7 @@ struct Inner {
     /// By function; what is not in here has not ended since the start.
     records: Mutex<HashMap<String, Record>>,
     under_way: TaskTracker,
+    turns: Semaphore,
     /// No alert waits any more.
     closed: CancellationToken,
 }
@@ -68,8 +75,9 @@ struct Alert {
 
 impl Desk {
     pub(in crate::engine) fn new(store: Store, clock: Clock) -> Self {
-        let (under_way, closed) = (TaskTracker::new(), CancellationToken::new());
-        Self(Arc::new(Inner { store, clock, records: Mutex::default(), under_way, closed }))
+        let (under_way, turns, closed) =
+            (TaskTracker::new(), Semaphore::new(AT_A_TIME), CancellationToken::new());
+        Self(Arc::new(Inner { store, clock, records: Mutex::default(), under_way, turns, closed }))
     }
 
     /// A run has ended, after all its attempts.
@@ -177,10 +185,10 @@ impl Desk {
         self.raise(alerts, Alert { kind, function: fire.function.clone(), values, fire_time });
     }
 
-    /// How the function did before this process, as the history says.
+    /// How the trigger did before this process, as the history says.
     async fn found(&self, fire: &Fire, run: RunId) -> Health {
-        match self.0.store.last_end(fire.function.clone(), run).await {
-            Ok(Some(state)) if state != Status::Succeeded.as_str() => Health::Failing(1),
+        match self.0.store.last_end(fire.function.clone(), fire.trigger.clone(), run).await {
+            Ok(Some(state)) if FAILURES.contains(&&*state) => Health::Failing(1),
             Ok(_) => Health::Well,
             Err(error) => {
                 tracing::error!(%error, "could not tell how the function did before");
@@ -233,8 +241,12 @@ impl Desk {
     fn send(&self, action: Arc<Follow>, mut alert: Alert, more: u32) {
         alert.values.insert("kind".to_owned(), alert.kind.as_str().into());
         alert.values.insert("more".to_owned(), more.into());
-        let clock = self.0.clock.clone();
-        self.0.under_way.spawn(async move { deliver(&action, &alert, &clock).await });
+        let desk = self.clone();
+        self.0.under_way.spawn(async move {
+            // Never closed; without a turn it goes out all the same.
+            let _turn = desk.0.turns.acquire().await;
+            deliver(&action, &alert, &desk.0.clock).await;
+        });
     }
 
     fn records(&self) -> MutexGuard<'_, HashMap<String, Record>> {

@@ -17,7 +17,7 @@ use crate::engine::lane::{End, Learned};
 use crate::engine::plan::{At, State};
 use crate::engine::recovery::LeftOpen;
 use crate::engine::runner::Function;
-use crate::engine::scheduler::{Effects, Scheduler};
+use crate::engine::scheduler::{Before, Effects, Scheduler};
 use crate::engine::wanted::Wanted;
 use crate::run::{Reason, Status};
 use crate::store::runs::{Claim, RunId, SkipReason, SkippedSpan};
@@ -224,7 +224,7 @@ impl World {
 
     fn claim(&mut self, wanted: &[Wanted], effects: &mut Effects) -> Result<(), Killed> {
         let (now, mut requests) = (self.wall, self.requests);
-        let made = self.scheduler().requests(wanted, 0, now, || {
+        let made = self.scheduler().requests(wanted, &mut Before::default(), now, || {
             requests += 1;
             Uuid::from_u128(requests)
         });
@@ -322,7 +322,7 @@ impl World {
         let wanted = Wanted { at, fire_time, since: fire_time, reason, attempt, missed, of_backlog };
         self.requests += 1;
         let id = Uuid::from_u128(self.requests);
-        let request = self.scheduler().requests(&[wanted], 0, now, || id)[0];
+        let request = self.scheduler().requests(&[wanted], &mut Before::default(), now, || id)[0];
         self.step()?;
         let answer = self.store.claim(&request);
         self.stepped();

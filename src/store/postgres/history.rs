@@ -33,9 +33,11 @@ const SKIPPED: &str = "
 const OUTPUT: &str = "SELECT seq, at, stream, line FROM output WHERE run = $1 AND seq > $2 ORDER BY seq";
 
 const LAST_END: &str = "
-    SELECT state FROM run JOIN function ON function.id = run.function
-    WHERE function.name = $1 AND run.id < $2 AND finished_at IS NOT NULL AND reason <> 'manual'
-    ORDER BY run.id DESC LIMIT 1";
+    SELECT state FROM run
+    WHERE trigger = (SELECT trigger.id FROM trigger JOIN function ON function.id = trigger.function
+                     WHERE function.name = $1 AND trigger.name = $2)
+      AND id <> $3 AND finished_at IS NOT NULL AND reason <> 'manual'
+    ORDER BY fire_time DESC, id DESC LIMIT 1";
 
 pub(super) fn record(row: &Row) -> RunRecord {
     let number = |name| u32::try_from(row.get::<_, i64>(name)).unwrap_or(u32::MAX);
@@ -111,7 +113,8 @@ pub(in crate::store) async fn output(
 pub(in crate::store) async fn last_end(
     session: &Session,
     function: &str,
-    before: RunId,
+    trigger: &str,
+    but: RunId,
 ) -> Result<Option<String>, StoreError> {
-    Ok(session.query_opt(LAST_END, &[&function, &before]).await?.map(|row| row.get(0)))
+    Ok(session.query_opt(LAST_END, &[&function, &trigger, &but]).await?.map(|row| row.get(0)))
 }

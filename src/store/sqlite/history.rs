@@ -114,15 +114,18 @@ pub(in crate::store) fn output(
 pub(in crate::store) fn last_end(
     connection: &Connection,
     function: &str,
-    before: RunId,
+    trigger: &str,
+    but: RunId,
 ) -> Result<Option<String>, StoreError> {
     let state = connection
         .prepare(
-            "SELECT state FROM run JOIN function ON function.id = run.function
-             WHERE function.name = ?1 AND run.id < ?2 AND finished_at IS NOT NULL AND reason <> 'manual'
-             ORDER BY run.id DESC LIMIT 1",
+            "SELECT state FROM run
+             WHERE trigger = (SELECT trigger.id FROM trigger JOIN function ON function.id = trigger.function
+                              WHERE function.name = ?1 AND trigger.name = ?2)
+               AND id <> ?3 AND finished_at IS NOT NULL AND reason <> 'manual'
+             ORDER BY fire_time DESC, id DESC LIMIT 1",
         )?
-        .query_row(params![function, before], |row| row.get(0))
+        .query_row(params![function, trigger, but], |row| row.get(0))
         .optional()?;
     Ok(state)
 }
