@@ -160,8 +160,5 @@ async fn change(session: &mut Session<'_>, sql: &str, values: &Values) -> Result
     };
     let bound = names.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
     let statement = session.prepare(&sql).await?;
-    if statement.columns().is_empty() {
-        return session.change(&statement, bound).await;
-    }
-    Ok(session.rows(&statement, bound).await?.len() as u64)
+    session.count(&statement, bound).await
 }
