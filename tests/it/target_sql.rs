@@ -194,6 +194,18 @@ async fn times_have_the_types_of_postgres() {
     assert_eq!(outcome.result, Some(json!({ "rows": 3, "statements": [1, 1, 1] })), "{outcome:?}");
     assert_eq!(ground.ask("select count(*) from t where extract(epoch from at) = 1591875815"), "2");
     assert_eq!(ground.ask("select count(*) from t where said = 'yes'"), "2");
+    // Where no time can be, it is said what can.
+    ground.ask("create table u (n bigint); insert into u values (1)");
+    let delete = "DELETE FROM u WHERE n < :now";
+    let page = "DELETE FROM u WHERE n IN (SELECT n FROM u WHERE n < :now LIMIT :page)";
+    for work in [script(&[delete], true), script(&[delete], false), SqlWork::Pages(pages(page, 8))] {
+        let (outcome, _) = run(&ground.target(work, LONG), "").await;
+        let expected =
+            ":now stands where the database expects a value of type int8; unix seconds are :now_unix";
+        assert!(message(&outcome).contains(expected), "{outcome:?}");
+    }
+    let (outcome, _) = run(&ground.plain(&["DELETE FROM u WHERE n < :now_unix"]), "").await;
+    assert_eq!(outcome.result, Some(json!({ "rows": 1, "statements": [1] })), "{outcome:?}");
     // What cannot run in a transaction runs without one.
     let (outcome, _) = run(&ground.target(script(&["VACUUM t"], false), LONG), "").await;
     assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
