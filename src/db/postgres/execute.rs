@@ -152,10 +152,11 @@ async fn run(session: &mut Session, script: &Script, values: &Values) -> Result<
         Broken { step, done: done.to_vec(), reason }
     };
     let mut done = Vec::with_capacity(script.statements.len());
-    if script.transaction {
-        let begun = session.client().batch_execute("BEGIN").await;
-        begun.map_err(|error| broken(Step::Begin, &[], error, ""))?;
-    }
+    // A statement on its own is not done twice, and so a session that was lost while it was idle must show before it:
+    // even nothing asks the server.
+    let first = if script.transaction { "BEGIN" } else { "" };
+    let begun = session.client().batch_execute(first).await;
+    begun.map_err(|error| broken(Step::Begin, &[], error, ""))?;
     for (index, sql) in script.statements.iter().enumerate() {
         let (sql, names) = Dialect::Postgres.positional(sql);
         let at = |error| broken(Step::Statement(index), &done, error, &sql);
