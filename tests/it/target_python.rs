@@ -116,6 +116,7 @@ async fn an_exception_fails_the_run_with_its_traceback_and_keeps_the_worker() {
 async fn a_worker_that_ends_fails_its_run_and_is_replaced() {
     let ends = [
         ("exits", "the function called sys.exit(7) before it returned"),
+        ("exits-beside-a-thread", "the function called sys.exit(7) before it returned"),
         ("exits-well", "the function called sys.exit(0) before it returned"),
         ("exits-with-text", "the function called sys.exit(1) before it returned"),
         ("exits-at-once", "the function's process exited with code 3"),
