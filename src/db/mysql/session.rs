@@ -1,18 +1,12 @@
 //! A session of the server, for as long as one piece of work needs it.
 
-use std::time::Duration;
-
 use mysql_async::prelude::{Protocol, Queryable as _};
 use mysql_async::{Conn, Params, QueryResult, Row, Statement, Value};
 use tokio::sync::MutexGuard;
 
 use super::super::DbError;
+use super::super::execute::{STEP_BACK, TRIES};
 use super::{Database, Fault};
-
-/// How often others may be in the way before it is given up.
-const TRIES: u32 = 5;
-/// How long to step back from others, more with each try.
-const STEP_BACK: Duration = Duration::from_millis(50);
 
 /// A session. Dropped, it is closed: what was under way is undone. [`Session::keep`] leaves it for the next.
 #[derive(Debug)]
