@@ -275,7 +275,8 @@ fn scenario_changed_code_gets_a_fresh_worker_and_compiled_files_do_not_count() {
         "calls = []\ndef count():\n    calls.append(1)\n    return len(calls)\n",
     );
     project.write("triggers/snake/index.py", &code(1));
-    project.function("snake", &json!({ "triggers": [trigger] }));
+    // One run at a time: two that overlap on a slow machine have a worker each.
+    project.function("snake", &json!({ "triggers": [trigger], "overlap": "queue" }));
     let daemon = project.serve("config.json");
     let results = || {
         let history = project.gulou(&["history", "snake", "--json"]).expect_code(0);
