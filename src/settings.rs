@@ -39,7 +39,7 @@ pub struct Settings {
     pub state: StateSettings,
     /// The socket of the daemon's API.
     pub socket: PathBuf,
-    /// Name, kind and place of the databases that batches use.
+    /// Name, kind and place of the databases that batches, `sql` and `fetch` use.
     pub databases: BTreeMap<String, DatabaseSettings>,
     /// Name and transport of each `mail` entry.
     pub mail: BTreeMap<String, MailTransportSettings>,

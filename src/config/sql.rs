@@ -202,9 +202,14 @@ fn plain(fields: &Fields<'_>, statements: Vec<SqlStatement>, dialect: Dialect) -
         let node = fields.get(statement.path.first().map_or("", String::as_str)).unwrap_or(fields.node());
         let first = first.as_str();
         if BRACKETS.contains(&first) {
-            let help =
-                "delete it; with `\"transaction\": false` each statement takes effect on its own".to_owned();
-            node.error(format!("`{first}` is not needed: the statements run in one transaction"), help);
+            let (message, help) = if transaction {
+                let help = "delete it; with `\"transaction\": false` each statement takes effect on its own";
+                (format!("`{first}` is not needed: the statements run in one transaction"), help)
+            } else {
+                let help = "delete it, or delete `\"transaction\": false`: then all run in one transaction";
+                (format!("`{first}` does not go with `\"transaction\": false`"), help)
+            };
+            node.error(message, help.to_owned());
             return None;
         }
         if transaction && ALONE.contains(&first) {

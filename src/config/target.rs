@@ -1,4 +1,4 @@
-//! What a function folder runs: cloud code, a command or a batch.
+//! What a function folder runs: code as in the cloud, or another of the six kinds of target.
 
 use std::path::Path;
 

@@ -1,6 +1,8 @@
 //! Statements of the user's own, executed as they stand: in one transaction, or each on its own.
 
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -11,6 +13,13 @@ use crate::run::Scalar;
 pub const MESSAGE: &str = ":message";
 /// The parameter that bounds a statement which is repeated.
 pub const PAGE: &str = ":page";
+
+/// How often others may be in the way before it is given up.
+pub(super) const TRIES: u32 = 5;
+/// How long to step back from others, more with each try.
+pub(super) const STEP_BACK: Duration = Duration::from_millis(50);
+/// How long a server may take to end what it was told to end.
+const ENDS: Duration = Duration::from_secs(5);
 
 /// Statements that belong together.
 #[derive(Clone, Debug)]
@@ -53,6 +62,51 @@ impl Failure {
     pub(super) const fn cut() -> Self {
         Self { statement: None, done: Vec::new(), error: None }
     }
+}
+
+/// Where statements on a server broke off, and its reason.
+pub(super) struct Broken<R> {
+    pub(super) step: Step,
+    /// The rows of the statements before it.
+    pub(super) done: Vec<u64>,
+    pub(super) reason: R,
+}
+
+/// What a server is asked, one after the other.
+pub(super) enum Step {
+    Begin,
+    Statement(usize),
+    Commit,
+}
+
+impl Step {
+    /// What to tell when it failed behind what is `done`; no `error`: it was cut off.
+    pub(super) fn failure(&self, done: Vec<u64>, script: &Script, error: Option<DbError>) -> Failure {
+        Failure {
+            statement: if let Self::Statement(index) = self { Some(*index) } else { None },
+            done: if script.transaction { Vec::new() } else { done },
+            error: error.map(Box::new),
+        }
+    }
+}
+
+/// Does `work`; when `cut` fires, has `cancel` ask the server to end it. None: the server does not say that it has ended.
+pub(super) async fn cuttable<T>(
+    work: impl Future<Output = T>,
+    cut: &CancellationToken,
+    cancel: impl Future<Output = ()>,
+) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        result = &mut work => return Some(result),
+        () = cut.cancelled() => {}
+    }
+    let ending = async {
+        cancel.await;
+        work.await
+    };
+    tokio::time::timeout(ENDS, ending).await.ok()
 }
 
 impl Values {

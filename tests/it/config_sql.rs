@@ -87,7 +87,11 @@ fn what_contradicts_itself_is_refused() {
         ),
         (
             json!({ "database": "main", "statements": ["BEGIN", "SELECT 1"] }),
-            "target.sql.statements `begin` is not needed",
+            "target.sql.statements `begin` is not needed: the statements run in one transaction | delete it;",
+        ),
+        (
+            json!({ "database": "main", "statements": ["BEGIN", "SELECT 1"], "transaction": false }),
+            "target.sql.statements `begin` does not go with `\"transaction\": false` | delete it,",
         ),
         (
             json!({ "database": "main", "statement": "VACUUM" }),

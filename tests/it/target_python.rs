@@ -116,6 +116,7 @@ async fn an_exception_fails_the_run_with_its_traceback_and_keeps_the_worker() {
 async fn a_worker_that_ends_fails_its_run_and_is_replaced() {
     let ends = [
         ("exits", "the function called sys.exit(7) before it returned"),
+        ("exits-beside-a-thread", "the function called sys.exit(7) before it returned"),
         ("exits-well", "the function called sys.exit(0) before it returned"),
         ("exits-with-text", "the function called sys.exit(1) before it returned"),
         ("exits-at-once", "the function's process exited with code 3"),
@@ -274,7 +275,8 @@ fn scenario_changed_code_gets_a_fresh_worker_and_compiled_files_do_not_count() {
         "calls = []\ndef count():\n    calls.append(1)\n    return len(calls)\n",
     );
     project.write("triggers/snake/index.py", &code(1));
-    project.function("snake", &json!({ "triggers": [trigger] }));
+    // One run at a time: two that overlap on a slow machine have a worker each.
+    project.function("snake", &json!({ "triggers": [trigger], "overlap": "queue" }));
     let daemon = project.serve("config.json");
     let results = || {
         let history = project.gulou(&["history", "snake", "--json"]).expect_code(0);

@@ -1,165 +1,20 @@
 //! The `sql` target on every kind of database: transactions, parameters, pages, timeouts, stops; copies of SQLite files.
 
+mod counts;
+mod ground;
+mod sessions;
+
 use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono_tz::Asia::Shanghai;
-use gulou::db::{Access, Database};
-use gulou::run::{Outcome, Status, Stream};
-use gulou::settings::{
-    BackupSettings, DatabaseSettings, Secret, ServerSettings, SqlPages, SqlSettings, SqlStatement, SqlWork,
-    SqliteSettings, TlsMode,
-};
-use gulou::target::Target;
+use gulou::run::{Status, Stream};
+use gulou::settings::{BackupSettings, SqlPages, SqlWork};
 use rusqlite::Connection;
 use serde_json::json;
-use tempfile::TempDir;
 
-use crate::servers;
+use self::ground::{Ground, message, pages, script};
 use crate::support::{PATIENCE, eventually};
-use crate::target_harness::{LONG, Recorder, fire, host, run};
-
-/// A database of each kind.
-enum Ground {
-    Sqlite(TempDir),
-    Postgres(String),
-    MariaDb(String),
-}
-
-impl Ground {
-    fn sqlite() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let connection = Connection::open(folder.path().join("main.db")).unwrap();
-        connection.pragma_update(None, "journal_mode", "WAL").unwrap();
-        Self::Sqlite(folder)
-    }
-
-    fn postgres() -> Self {
-        Self::Postgres(servers::postgres().database())
-    }
-
-    fn mariadb() -> Self {
-        Self::MariaDb(servers::mariadb().database())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        let Self::Sqlite(folder) = self else { panic!("a server has no folder") };
-        folder.path().join(name)
-    }
-
-    fn settings(&self) -> DatabaseSettings {
-        let server = |url| {
-            let [user, password, host, port, database] = servers::parts(url);
-            ServerSettings {
-                host: host.to_owned(),
-                port: port.parse().unwrap(),
-                user: user.to_owned(),
-                password: Some(Secret::new(password.to_owned())),
-                database: database.to_owned(),
-                tls: TlsMode::Off,
-            }
-        };
-        match self {
-            Self::Sqlite(_) => {
-                DatabaseSettings::Sqlite(SqliteSettings { path: self.path("main.db"), create_with: None })
-            }
-            Self::Postgres(url) => DatabaseSettings::Postgres(server(url)),
-            Self::MariaDb(url) => DatabaseSettings::MySql(server(url)),
-        }
-    }
-
-    /// Runs SQL beside the target; answers its one value.
-    #[track_caller]
-    fn ask(&self, sql: &str) -> String {
-        match self {
-            Self::Sqlite(_) => {
-                let connection = Connection::open(self.path("main.db")).unwrap();
-                connection.busy_timeout(PATIENCE).unwrap();
-                if !sql.starts_with("select") {
-                    connection.execute_batch(sql).unwrap();
-                    return String::new();
-                }
-                let value: rusqlite::types::Value = connection.query_row(sql, [], |row| row.get(0)).unwrap();
-                match value {
-                    rusqlite::types::Value::Integer(value) => value.to_string(),
-                    rusqlite::types::Value::Text(text) => text,
-                    other => panic!("{other:?}"),
-                }
-            }
-            Self::Postgres(url) => servers::postgres().execute(url, sql).trim().to_owned(),
-            Self::MariaDb(url) => servers::mariadb().execute(url, sql).trim().to_owned(),
-        }
-    }
-
-    /// Ends the sessions in this database; other tests have theirs on the same server.
-    fn cut_connections(&self) {
-        match self {
-            Self::Sqlite(_) => {}
-            Self::Postgres(url) => {
-                let [.., database] = servers::parts(url);
-                let server = servers::postgres();
-                let cut = "select pg_terminate_backend(pid, 60000) from pg_stat_activity where datname =";
-                server.execute(&server.admin(), &format!("{cut} '{database}'"));
-            }
-            Self::MariaDb(url) => {
-                let [.., database] = servers::parts(url);
-                let server = servers::mariadb();
-                let all = format!("select id from information_schema.processlist where db = '{database}'");
-                for id in server.execute(&server.admin(), &all).lines() {
-                    server.execute(&server.admin(), &format!("kill {id}"));
-                }
-            }
-        }
-    }
-
-    fn target(&self, work: SqlWork, timeout: Duration) -> Target {
-        let database = Database::new(&self.settings(), Access::Full).unwrap();
-        let settings = SqlSettings { database: "main".to_owned(), work, timeout };
-        Target::sql(&settings, database, Shanghai, &host())
-    }
-
-    fn plain(&self, statements: &[&str]) -> Target {
-        self.target(script(statements, true), LONG)
-    }
-
-    /// A statement that takes an hour unless somebody ends it.
-    fn endless(&self) -> &'static str {
-        match self {
-            Self::Sqlite(_) => {
-                "INSERT INTO t SELECT n FROM (WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) \
-                 SELECT n FROM c) WHERE n < 0"
-            }
-            Self::Postgres(_) => "INSERT INTO t SELECT 1 FROM (SELECT pg_sleep(3600)) AS s",
-            Self::MariaDb(_) => "INSERT INTO t SELECT 1 FROM (SELECT sleep(3600)) AS s",
-        }
-    }
-}
-
-fn statement(text: &str, origin: &str) -> SqlStatement {
-    SqlStatement { text: text.to_owned(), origin: origin.to_owned(), path: Vec::new() }
-}
-
-fn script(statements: &[&str], transaction: bool) -> SqlWork {
-    let origin = |index| format!("statement {}", index + 1);
-    let statements = statements.iter().enumerate();
-    let statements = statements.map(|(index, text)| statement(text, &origin(index))).collect();
-    SqlWork::Statements { statements, transaction }
-}
-
-fn pages(text: &str, page: u32) -> SqlPages {
-    SqlPages {
-        statement: statement(text, ""),
-        page,
-        max_pages: 10_000,
-        pause: Duration::ZERO,
-        time_limit: None,
-    }
-}
-
-fn message(outcome: &Outcome) -> &str {
-    outcome.message.as_deref().unwrap_or_default()
-}
+use crate::target_harness::{LONG, Recorder, fire, run};
 
 async fn statements_take_effect_together_or_not_at_all(ground: Ground) {
     ground.ask("create table t (a integer primary key, b varchar(40))");
@@ -339,22 +194,21 @@ async fn times_have_the_types_of_postgres() {
     assert_eq!(outcome.result, Some(json!({ "rows": 3, "statements": [1, 1, 1] })), "{outcome:?}");
     assert_eq!(ground.ask("select count(*) from t where extract(epoch from at) = 1591875815"), "2");
     assert_eq!(ground.ask("select count(*) from t where said = 'yes'"), "2");
+    // Where no time can be, it is said what can.
+    ground.ask("create table u (n bigint); insert into u values (1)");
+    let delete = "DELETE FROM u WHERE n < :now";
+    let page = "DELETE FROM u WHERE n IN (SELECT n FROM u WHERE n < :now LIMIT :page)";
+    for work in [script(&[delete], true), script(&[delete], false), SqlWork::Pages(pages(page, 8))] {
+        let (outcome, _) = run(&ground.target(work, LONG), "").await;
+        let expected =
+            ":now stands where the database expects a value of type int8; unix seconds are :now_unix";
+        assert!(message(&outcome).contains(expected), "{outcome:?}");
+    }
+    let (outcome, _) = run(&ground.plain(&["DELETE FROM u WHERE n < :now_unix"]), "").await;
+    assert_eq!(outcome.result, Some(json!({ "rows": 1, "statements": [1] })), "{outcome:?}");
     // What cannot run in a transaction runs without one.
     let (outcome, _) = run(&ground.target(script(&["VACUUM t"], false), LONG), "").await;
     assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
-}
-
-#[tokio::test]
-async fn a_lost_connection_is_made_again_on_postgres_and_mariadb() {
-    for ground in [Ground::postgres(), Ground::mariadb()] {
-        ground.ask("create table t (a integer)");
-        let target = ground.plain(&["INSERT INTO t VALUES (1)"]);
-        assert_eq!(run(&target, "").await.0.status, Status::Succeeded);
-        ground.cut_connections();
-        let (outcome, _) = run(&target, "").await;
-        assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
-        assert_eq!(ground.ask("select count(*) from t"), "2");
-    }
 }
 
 #[tokio::test]

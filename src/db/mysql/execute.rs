@@ -1,36 +1,17 @@
 //! Statements of the user's own on a MySQL or MariaDB server.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mysql_async::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::super::DbError;
-use super::super::execute::{Failure, Script, Values, unknown};
+use super::super::execute::{self, Failure, STEP_BACK, Script, Step, TRIES, Values, unknown};
 use super::{Database, Fault, Session};
 use crate::run::Scalar;
 use crate::sql::Dialect;
 
-/// How often others may be in the way before it is given up.
-const TRIES: u32 = 5;
-/// How long to step back from others, more with each try.
-const STEP_BACK: Duration = Duration::from_millis(50);
-/// How long a server may take to end what it was told to end.
-const ENDS: Duration = Duration::from_secs(5);
-
-/// Where statements broke off.
-struct Broken {
-    step: Step,
-    done: Vec<u64>,
-    fault: Fault,
-}
-
-enum Step {
-    Begin,
-    Statement(usize),
-    Commit,
-}
+type Broken = execute::Broken<Fault>;
 
 impl Database {
     pub(in crate::db) async fn execute(
@@ -46,7 +27,9 @@ impl Database {
                 () = cut.cancelled() => return Err(Failure::cut()),
                 session = self.session() => session.map_err(Failure::early)?,
             };
-            let Some(result) = self.attempt(&mut session, script, values, cut).await else {
+            let kill = self.kill(session.id());
+            let work = run(&mut session, script, values);
+            let Some(result) = execute::cuttable(work, cut, kill).await else {
                 return Err(Failure::cut());
             };
             let broken = match result {
@@ -58,13 +41,13 @@ impl Database {
             };
             left -= 1;
             let was_idle =
-                matches!(broken.step, Step::Begin) && broken.fault.is_lost() && !session.is_fresh();
+                matches!(broken.step, Step::Begin) && broken.reason.is_lost() && !session.is_fresh();
             let again = left > 0
                 && !cut.is_cancelled()
-                && (was_idle || (script.transaction && broken.fault.is_in_the_way()));
+                && (was_idle || (script.transaction && broken.reason.is_in_the_way()));
             // A deadlock has undone all, a timeout only the statement. What cannot be undone by word goes with the
             // session.
-            if broken.fault.is_lost() || session.order("ROLLBACK").await.is_err() {
+            if broken.reason.is_lost() || session.order("ROLLBACK").await.is_err() {
                 drop(session);
             } else {
                 session.keep();
@@ -74,28 +57,6 @@ impl Database {
             }
             tokio::time::sleep(STEP_BACK * (TRIES - left)).await;
         }
-    }
-
-    /// None: it was cut off, and the server does not say that it has ended.
-    async fn attempt(
-        &self,
-        session: &mut Session<'_>,
-        script: &Script,
-        values: &Values,
-        cut: &CancellationToken,
-    ) -> Option<Result<Vec<u64>, Broken>> {
-        let id = session.id();
-        let mut work = std::pin::pin!(run(session, script, values));
-        tokio::select! {
-            biased;
-            result = &mut work => return Some(result),
-            () = cut.cancelled() => {}
-        }
-        let ending = async {
-            self.kill(id).await;
-            work.await
-        };
-        tokio::time::timeout(ENDS, ending).await.ok()
     }
 
     /// Asks the server to end what another session does. It may have ended by itself.
@@ -113,35 +74,40 @@ impl Database {
     }
 
     fn failure(&self, broken: Broken, script: &Script, cut: &CancellationToken) -> Failure {
-        let Broken { step, done, fault } = broken;
-        let statement = if let Step::Statement(index) = step { Some(index) } else { None };
-        let done = if script.transaction { Vec::new() } else { done };
-        let error = if matches!(step, Step::Commit) && fault.is_lost() {
-            DbError::Unsettled { place: self.place.to_string() }
-        } else if cut.is_cancelled() && !matches!(fault, Fault::Mismatch(_)) {
-            return Failure { statement, done, error: None };
+        let Broken { step, done, reason } = broken;
+        let error = if matches!(step, Step::Commit) && reason.is_lost() {
+            Some(DbError::Unsettled { place: self.place.to_string() })
+        } else if cut.is_cancelled() && !matches!(reason, Fault::Mismatch(_)) {
+            None
         } else {
-            self.tell(fault)
+            Some(self.tell(reason))
         };
-        Failure { statement, done, error: Some(Box::new(error)) }
+        step.failure(done, script, error)
     }
 }
 
 async fn run(session: &mut Session<'_>, script: &Script, values: &Values) -> Result<Vec<u64>, Broken> {
     let mut done = Vec::with_capacity(script.statements.len());
-    if script.transaction {
-        let begun = session.order("START TRANSACTION").await;
-        begun.map_err(|fault| Broken { step: Step::Begin, done: Vec::new(), fault })?;
+    let first = if script.transaction {
+        Some("START TRANSACTION")
+    } else {
+        // Servers close sessions that are idle for long. A statement on its own is not done twice, and so a lost session
+        // must show before it.
+        (!session.is_fresh()).then_some("DO 0")
+    };
+    if let Some(first) = first {
+        let begun = session.order(first).await;
+        begun.map_err(|reason| Broken { step: Step::Begin, done: Vec::new(), reason })?;
     }
     for (index, sql) in script.statements.iter().enumerate() {
         match change(session, sql, values).await {
             Ok(rows) => done.push(rows),
-            Err(fault) => return Err(Broken { step: Step::Statement(index), done, fault }),
+            Err(reason) => return Err(Broken { step: Step::Statement(index), done, reason }),
         }
     }
     if script.transaction {
         let committed = session.order("COMMIT").await;
-        committed.map_err(|fault| Broken { step: Step::Commit, done: Vec::new(), fault })?;
+        committed.map_err(|reason| Broken { step: Step::Commit, done: Vec::new(), reason })?;
     }
     Ok(done)
 }
@@ -160,8 +126,5 @@ async fn change(session: &mut Session<'_>, sql: &str, values: &Values) -> Result
     };
     let bound = names.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
     let statement = session.prepare(&sql).await?;
-    if statement.columns().is_empty() {
-        return session.change(&statement, bound).await;
-    }
-    Ok(session.rows(&statement, bound).await?.len() as u64)
+    session.count(&statement, bound).await
 }

@@ -1,18 +1,12 @@
 //! A session of the server, for as long as one piece of work needs it.
 
-use std::time::Duration;
-
-use mysql_async::prelude::Queryable as _;
-use mysql_async::{Conn, Params, Row, Statement, Value};
+use mysql_async::prelude::{Protocol, Queryable as _};
+use mysql_async::{Conn, Params, QueryResult, Row, Statement, Value};
 use tokio::sync::MutexGuard;
 
 use super::super::DbError;
+use super::super::execute::{STEP_BACK, TRIES};
 use super::{Database, Fault};
-
-/// How often others may be in the way before it is given up.
-const TRIES: u32 = 5;
-/// How long to step back from others, more with each try.
-const STEP_BACK: Duration = Duration::from_millis(50);
 
 /// A session. Dropped, it is closed: what was under way is undone. [`Session::keep`] leaves it for the next.
 #[derive(Debug)]
@@ -42,10 +36,17 @@ impl<'d> Session<'d> {
         self.connection.id()
     }
 
-    /// Runs a statement of any kind that has no parameters; answers the rows that it answered, or else changed.
+    /// Runs a statement of any kind that has no parameters; answers how many rows it answered, or else changed.
     pub(super) async fn plain(&mut self, sql: &str) -> Result<u64, Fault> {
-        let rows: Vec<Row> = self.connection.query(sql).await?;
-        Ok(if rows.is_empty() { self.connection.affected_rows() } else { rows.len() as u64 })
+        let answered = count(self.connection.query_iter(sql).await?).await?;
+        Ok(if answered == 0 { self.connection.affected_rows() } else { answered })
+    }
+
+    /// The same of a prepared statement.
+    pub(super) async fn count(&mut self, statement: &Statement, values: Vec<Value>) -> Result<u64, Fault> {
+        fits(statement, &values)?;
+        let answered = count(self.connection.exec_iter(statement, Params::from(values)).await?).await?;
+        Ok(if answered == 0 { self.connection.affected_rows() } else { answered })
     }
 
     /// Runs a statement of our own that has no parameters and answers nothing.
@@ -74,6 +75,14 @@ impl<'d> Session<'d> {
         self.connection.exec_drop(statement, Params::from(values)).await?;
         Ok(self.connection.affected_rows())
     }
+}
+
+/// Keeps none of the rows: a user's `SELECT` may answer millions.
+async fn count<P: Protocol>(mut result: QueryResult<'_, '_, P>) -> mysql_async::Result<u64> {
+    let mut rows = 0;
+    result.for_each(|_| rows += 1).await?;
+    result.drop_result().await?;
+    Ok(rows)
 }
 
 fn fits(statement: &Statement, values: &[Value]) -> Result<(), Fault> {

@@ -1,7 +1,6 @@
 //! Statements of the user's own on a PostgreSQL server.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_postgres::tls::NoTls;
 use tokio_postgres::types::{ToSql, Type};
@@ -10,30 +9,12 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::CancellationToken;
 
 use super::super::DbError;
-use super::super::execute::{Failure, MESSAGE, PAGE, Script, Values};
+use super::super::execute::{self, Failure, MESSAGE, PAGE, STEP_BACK, Script, Step, TRIES, Values};
 use super::{Database, Session, Text, is_in_the_way, time};
 use crate::sql::Dialect;
 use crate::tls;
 
-/// How often others may be in the way before it is given up.
-const TRIES: u32 = 5;
-/// How long to step back from others, more with each try.
-const STEP_BACK: Duration = Duration::from_millis(50);
-/// How long a server may take to end what it was told to end.
-const ENDS: Duration = Duration::from_secs(5);
-
-/// Where statements broke off.
-struct Broken {
-    step: Step,
-    done: Vec<u64>,
-    reason: Reason,
-}
-
-enum Step {
-    Begin,
-    Statement(usize),
-    Commit,
-}
+type Broken = execute::Broken<Reason>;
 
 enum Reason {
     /// The server's, with what it was asked.
@@ -55,7 +36,9 @@ impl Database {
                 () = cut.cancelled() => return Err(Failure::cut()),
                 session = self.session() => session.map_err(Failure::early)?,
             };
-            let Some(result) = self.attempt(&mut session, script, values, cut).await else {
+            let token = session.client().cancel_token();
+            let work = run(&mut session, script, values);
+            let Some(result) = execute::cuttable(work, cut, self.cancel(&token)).await else {
                 session.abandon();
                 return Err(Failure::cut());
             };
@@ -81,28 +64,6 @@ impl Database {
         }
     }
 
-    /// None: it was cut off, and the server does not say that it has ended.
-    async fn attempt(
-        &self,
-        session: &mut Session,
-        script: &Script,
-        values: &Values,
-        cut: &CancellationToken,
-    ) -> Option<Result<Vec<u64>, Broken>> {
-        let token = session.client().cancel_token();
-        let mut work = std::pin::pin!(run(session, script, values));
-        tokio::select! {
-            biased;
-            result = &mut work => return Some(result),
-            () = cut.cancelled() => {}
-        }
-        let ending = async {
-            self.cancel(&token).await;
-            work.await
-        };
-        tokio::time::timeout(ENDS, ending).await.ok()
-    }
-
     /// Asks the server to end what a session does. It may have ended by itself.
     async fn cancel(&self, token: &CancelToken) {
         let cancelled = match tls::client(&self.settings.tls) {
@@ -117,17 +78,15 @@ impl Database {
 
     fn failure(&self, broken: Broken, script: &Script, cut: &CancellationToken) -> Failure {
         let Broken { step, done, reason } = broken;
-        let statement = if let Step::Statement(index) = step { Some(index) } else { None };
-        let done = if script.transaction { Vec::new() } else { done };
         let error = match reason {
-            Reason::Mismatch(what) => DbError::Mismatch(what),
+            Reason::Mismatch(what) => Some(DbError::Mismatch(what)),
             Reason::Server(error, _) if matches!(step, Step::Commit) && is_lost(&error) => {
-                DbError::Unsettled { place: self.place.to_string() }
+                Some(DbError::Unsettled { place: self.place.to_string() })
             }
-            Reason::Server(..) if cut.is_cancelled() => return Failure { statement, done, error: None },
-            Reason::Server(error, sql) => self.fault(&error, &sql),
+            Reason::Server(..) if cut.is_cancelled() => None,
+            Reason::Server(error, sql) => Some(self.fault(&error, &sql)),
         };
-        Failure { statement, done, error: Some(Box::new(error)) }
+        step.failure(done, script, error)
     }
 }
 
@@ -152,10 +111,11 @@ async fn run(session: &mut Session, script: &Script, values: &Values) -> Result<
         Broken { step, done: done.to_vec(), reason }
     };
     let mut done = Vec::with_capacity(script.statements.len());
-    if script.transaction {
-        let begun = session.client().batch_execute("BEGIN").await;
-        begun.map_err(|error| broken(Step::Begin, &[], error, ""))?;
-    }
+    // A statement on its own is not done twice, and so a session that was lost while it was idle must show before it:
+    // even nothing asks the server.
+    let first = if script.transaction { "BEGIN" } else { "" };
+    let begun = session.client().batch_execute(first).await;
+    begun.map_err(|error| broken(Step::Begin, &[], error, ""))?;
     for (index, sql) in script.statements.iter().enumerate() {
         let (sql, names) = Dialect::Postgres.positional(sql);
         let at = |error| broken(Step::Statement(index), &done, error, &sql);

@@ -7,6 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::super::{Access, Column, DbError, Table};
 use super::Database;
+use super::times::misplaced_time;
 use crate::settings::ServerSettings;
 use crate::sql::Dialect;
 
@@ -76,6 +77,9 @@ impl Inspector {
         let (sql, names) = Dialect::Postgres.positional(sql);
         let mut session = self.database.session().await.map_err(|error| error.to_string())?;
         let statement = session.describe(&sql, &names).await.map_err(|error| super::said(&error, &sql))?;
+        if let Some(problem) = misplaced_time(&statement, &names) {
+            return Err(problem);
+        }
         Ok(statement.columns().iter().map(|column| column.name().to_owned()).collect())
     }
 

@@ -111,6 +111,10 @@ async fn tables_of_postgres_are_looked_at() {
     assert_eq!(it.condition_problem("t", "b = 1 AND now() < :now - interval '1 day' -- x").await, None);
     let problem = it.condition_problem("t", "nix = 1").await.unwrap();
     assert_eq!(problem, "column \"nix\" does not exist, near `nix = 1`");
+    let misplaced = ":now stands where the database expects a value of type int4; unix seconds are :now_unix";
+    assert_eq!(it.condition_problem("t", "id < :now").await.unwrap(), misplaced);
+    assert_eq!(it.statement_problem("DELETE FROM t WHERE id < :now").await.unwrap(), misplaced);
+    assert_eq!(it.statement_problem("DELETE FROM t WHERE id < :now_unix").await, None);
     assert_eq!(it.query_columns("SELECT id, count(*) AS n FROM t GROUP BY id").await.unwrap(), ["id", "n"]);
     assert!(it.query_columns("SELECT * FROM x").await.unwrap_err().contains("relation \"x\" does not exist"));
 }

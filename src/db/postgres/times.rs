@@ -45,11 +45,7 @@ pub(crate) fn form_of(name: &str, kind: &Type) -> Option<Form> {
 
 /// The time called `name` where the server expects `kind`; the reason, when it cannot be one.
 pub(crate) fn time(moment: &Moment, name: &str, kind: &Type) -> Result<String, String> {
-    let form = form_of(name, kind).ok_or_else(|| {
-        let unix = if name.ends_with("_local") { "" } else { "; unix seconds are " };
-        let seconds = if unix.is_empty() { String::new() } else { format!("{name}_unix") };
-        format!("{name} stands where the database expects a value of type {kind}{unix}{seconds}")
-    })?;
+    let form = form_of(name, kind).ok_or_else(|| misplaced(name, kind))?;
     let time = moment.time(name).ok_or_else(|| format!("{name} is unknown"))?;
     let local = || time.with_timezone(&moment.timezone).naive_local();
     Ok(match form {
@@ -60,6 +56,26 @@ pub(crate) fn time(moment: &Moment, name: &str, kind: &Type) -> Result<String, S
         Form::LocalText => local().format(SECONDS).to_string(),
         Form::Seconds => time.timestamp().to_string(),
     })
+}
+
+fn misplaced(name: &str, kind: &Type) -> String {
+    let unix = if name.ends_with("_local") { "" } else { "; unix seconds are " };
+    let seconds = if unix.is_empty() { String::new() } else { format!("{name}_unix") };
+    format!("{name} stands where the database expects a value of type {kind}{unix}{seconds}")
+}
+
+/// The first time among `names`, a statement's parameters, that stands where none can be.
+pub(super) fn misplaced_time(statement: &Statement, names: &[String]) -> Option<String> {
+    let mut found = names.iter().zip(statement.params());
+    found.find_map(|(name, kind)| (!is_fit(name, kind)).then(|| misplaced(name, kind)))
+}
+
+fn is_fit(name: &str, kind: &Type) -> bool {
+    !is_time(name) || form_of(name, kind).is_some()
+}
+
+fn is_time(name: &str) -> bool {
+    PARAMETERS.contains(&name)
 }
 
 const PRECISE: &str = "%Y-%m-%d %H:%M:%S%.6f";
@@ -89,18 +105,11 @@ impl Session {
         names: &[String],
         has_savepoint: bool,
     ) -> Result<Statement, Error> {
-        let is_time = |name: &String| PARAMETERS.contains(&name.as_str());
         let is_unix = |name: &String| name.ends_with("_unix");
         let open = |name| if is_unix(name) { Type::INT8 } else { Type::UNKNOWN };
         let first = self.client().prepare_typed(sql, &names.iter().map(open).collect::<Vec<_>>()).await;
-        let fits = |statement: &Statement| {
-            names
-                .iter()
-                .zip(statement.params())
-                .all(|(name, kind)| !is_time(name) || form_of(name, kind).is_some())
-        };
         let is_settled = match &first {
-            Ok(statement) => fits(statement),
+            Ok(statement) => misplaced_time(statement, names).is_none(),
             Err(error) => !is_about_tables(error),
         };
         if is_settled || !names.iter().any(|name| is_time(name) && !is_unix(name)) {
@@ -116,6 +125,9 @@ impl Session {
             self.client().batch_execute("ROLLBACK TO SAVEPOINT gulou").await?;
         }
         let second = self.client().prepare_typed(sql, &names.iter().map(fixed).collect::<Vec<_>>()).await;
+        if has_savepoint && second.is_err() {
+            self.client().batch_execute("ROLLBACK TO SAVEPOINT gulou").await?;
+        }
         second.or(first)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -43,6 +44,7 @@ fn make(
     let draft = Draft(folder.join(format!(".{}.part", backup.name())));
     // What a crash left.
     draft.remove();
+    draft.create().map_err(|error| file(&draft.0, error))?;
     let fault = |path: &Path| {
         let path = path.to_owned();
         move |source| DbError::Sqlite { path, source }
@@ -107,6 +109,11 @@ fn file(path: &Path, source: io::Error) -> DbError {
 struct Draft(PathBuf);
 
 impl Draft {
+    /// Empty, and closed to others before anything is in it. SQLite writes a copy into an empty file as into none.
+    fn create(&self) -> io::Result<()> {
+        File::options().write(true).create_new(true).mode(0o600).open(&self.0).map(drop)
+    }
+
     fn remove(&self) {
         for suffix in ["", "-journal"] {
             let mut name = self.0.as_os_str().to_owned();
@@ -120,5 +127,26 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         self.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_draft_is_closed_to_others_while_sqlite_writes_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let draft = Draft(dir.path().join("draft"));
+        let mode = || fs::metadata(&draft.0).unwrap().permissions().mode() & 0o777;
+        draft.create().unwrap();
+        assert_eq!(mode(), 0o600);
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (i); INSERT INTO t VALUES (1)").unwrap();
+        connection.execute("VACUUM INTO ?1", [draft.0.to_str().unwrap()]).unwrap();
+        assert_eq!(mode(), 0o600, "it is the same file");
+        assert!(draft.create().is_err(), "what is there is nobody's draft");
     }
 }

@@ -90,13 +90,12 @@ def run():
             message = type(error).__name__ + ': an error that cannot be shown'
             lines = []
         detail = ''.join(part for part in lines if not part.startswith('  File "gulou"'))[-text_limit:].splitlines()
-        own = ('Traceback (most recent call last):', message)
         # A syntax error's message has several lines, of which the last says it.
         rest = message[:text_limit].splitlines() or ['']
         first = rest[0] if not isinstance(error, SyntaxError) else rest[-1]
         if isinstance(error, SyntaxError) and error.filename:
             first += ' (%s, line %s)' % (error.filename, error.lineno)
-        if detail and detail[0] == own[0]:
+        if detail and detail[0] == 'Traceback (most recent call last):':
             detail = detail[1:]
         if detail and detail[-1] == first:
             detail.pop()
@@ -165,7 +164,9 @@ def run():
                 print(code, file=sys.stderr)
                 code = 1
             reply({'exiting': {'code': code}})
-            raise SystemExit(code)
+            # The user's code meant to end; its threads must not keep the process.
+            flush()
+            os._exit(code & 0xff)
         except ModuleNotFoundError as error:
             error.msg = '%s (run `pip install --target %s` or put the module there)' % (error, folder)
             threw(error)

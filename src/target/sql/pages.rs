@@ -87,24 +87,25 @@ impl SqlTarget {
                 sum.pages
             )));
         }
-        // Seldom enough to cost little: it reads as many rows as were changed.
+        // Seldom enough to cost little: the database walks over as many rows as were changed.
         if sum.pages < FIRST_DOUBT || !sum.pages.is_power_of_two() {
             return None;
         }
         let changed = u32::try_from(sum.rows).ok()?;
         let table = updated(self.database.dialect(), &pages.statement.text)?;
-        let statements = vec![format!("SELECT 1 FROM {table} LIMIT {PAGE}")];
+        // One row where the table has as many as were changed, none where it has fewer.
+        let statements = vec![format!("SELECT 1 FROM {table} LIMIT 1 OFFSET {PAGE}")];
         let script = Arc::new(Script { statements, transaction: false });
-        let values = self.values(fire, Some(changed));
+        let values = self.values(fire, Some(changed.checked_sub(1)?));
         let work = |cut| {
             let (script, values) = (&script, &values);
             async move { self.database.execute(script, values, &cut).await }
         };
         // What cannot be found out keeps nobody from working; if something is wrong, the next page says so.
         let found = self.within_limits(context, work).await.ok()?.into_iter().sum::<u64>();
-        (found < u64::from(changed)).then(|| {
+        (found == 0).then(|| {
             Outcome::failed(format!(
-                "the same rows match again: {} were changed, and {table} has {found}; the UPDATE must change what its \
+                "the same rows match again: {} were changed, and {table} has fewer; the UPDATE must change what its \
                  WHERE asks for",
                 counted(sum.rows, "row")
             ))
