@@ -330,6 +330,47 @@ async fn redirects_are_followed_as_far_as_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_post_that_was_taken_is_not_sent_again_for_what_its_redirect_met_with() {
+    let web = Web::start(|asked| {
+        let to = |code: &str, place: &str| Answer::Bytes(answer(code, &[("Location", place)], ""));
+        match asked.path.as_str() {
+            "/gone" => to("303 See Other", "http://127.0.0.1:1/"),
+            "/broken" => to("302 Found", "/break"),
+            "/cut" => to("301 Moved", "/half"),
+            "/busy" => to("303 See Other", "/503"),
+            "/missing" => to("303 See Other", "/404"),
+            "/repeated" => to("307 Temporary Redirect", "http://127.0.0.1:1/"),
+            "/break" => Answer::Cut(Vec::new(), 0),
+            "/half" => Answer::Cut(answer("200 OK", &[], "hello"), 45),
+            "/404" => status("404 Not Found", ""),
+            _ => status("503 Service Unavailable", ""),
+        }
+    });
+    let outcome =
+        async |settings: HttpSettings| send(&HttpSettings { redirects: 2, ..settings }).await.outcome;
+    for path in ["/gone", "/broken", "/cut", "/busy"] {
+        let posted = outcome(post(&web.url(path))).await;
+        assert!(matches!(posted, Delivered::Uncertain { .. }), "{path}: {posted:?}");
+        let got = outcome(get(&web.url(path))).await;
+        assert!(matches!(got, Delivered::Retry { .. }), "{path}: {got:?}");
+    }
+    let missing = outcome(post(&web.url("/missing"))).await;
+    assert!(matches!(missing, Delivered::Failed { .. }), "{missing:?}");
+    // This server did not take it.
+    let repeated = outcome(post(&web.url("/repeated"))).await;
+    assert!(matches!(repeated, Delivered::Retry { .. }), "{repeated:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_without_a_body_that_nobody_answers_is_in_doubt() {
+    let web = Web::start(|_| Answer::Silence);
+    let settings =
+        HttpSettings { body: HttpBody::Empty, timeout: Duration::from_millis(300), ..post(&web.url("/")) };
+    let posted = send(&settings).await;
+    assert!(posted.timed_out && matches!(posted.outcome, Delivered::Uncertain { .. }), "{posted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secrets_stay_with_the_server_they_were_meant_for() {
     let other = Web::start(|_| ok("other"));
     let away = other.url("/away");

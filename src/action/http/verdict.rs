@@ -63,6 +63,8 @@ pub fn judge(rule: &HttpSuccess, request: &HttpRequest, reply: &Reply) -> Outcom
         let reason = format!("answered {status}{}", quote(request, reply));
         return if final_status(reply.status) {
             Outcome::Failed { reason }
+        } else if reply.handed_over {
+            Outcome::Uncertain { reason }
         } else {
             Outcome::Retry { reason }
         };
