@@ -240,9 +240,25 @@ async fn an_answer_cut_anywhere_is_doubt_for_a_post_and_another_try_for_a_get() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_there_is_another_try_and_silence_is_doubt() {
-    let refused = send(&post("http://127.0.0.1:1/")).await;
-    assert!(matches!(refused.outcome, Delivered::Retry { .. }) && !refused.timed_out, "{refused:?}");
+async fn nobody_there_is_told_from_silence_which_is_doubt() {
+    let secret_url = HttpSettings { url: HttpUrl::Secret(secret("http://127.0.0.1:1/k")), ..post("") };
+    for settings in [
+        post("http://127.0.0.1:1"),
+        post("http://127.0.0.1:1/{{ event.Message }}"),
+        get("http://127.0.0.1:1?x={{ event.Message }}"),
+        secret_url,
+    ] {
+        let refused = send(&settings).await;
+        assert!(
+            matches!(refused.outcome, Delivered::Unreachable { .. }) && !refused.timed_out,
+            "{refused:?}"
+        );
+    }
+    // Others may go to servers that are there.
+    for url in ["http://127.0.0.1:{{ event.Message | length }}/", "{{ 'http://127.0.0.1:1/' | safe }}"] {
+        let refused = send(&post(url)).await;
+        assert!(matches!(refused.outcome, Delivered::Retry { .. }), "{refused:?}");
+    }
     let web = Web::start(|_| Answer::Silence);
     let short = Duration::from_millis(300);
     let posted = send(&HttpSettings { timeout: short, ..post(&web.url("/")) }).await;
@@ -412,7 +428,10 @@ async fn tls_proves_the_server() {
     }
     let other = Web::start_tls(|_| ok(""));
     let outcome = send(&with(ca(other.ca()))).await.outcome;
-    assert!(matches!(&outcome, Delivered::Retry { reason } if reason.contains("certificate")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Delivered::Unreachable { reason } if reason.contains("certificate")),
+        "{outcome:?}"
+    );
     let missing = send(&with(ca("/nowhere/ca.pem".into()))).await.outcome;
     assert!(
         matches!(&missing, Delivered::Halt { reason } if reason.contains("could not read certificates from /nowhere")),

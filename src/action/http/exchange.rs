@@ -62,6 +62,8 @@ pub struct Fault {
 /// What is known of a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
+    /// Nothing was sent, for nobody is there; it would be the same for any other request.
+    Nobody,
     /// The server cannot have got it, or may be asked again without harm.
     Again,
     /// The server may have done what it was asked to.
@@ -86,12 +88,13 @@ pub(super) async fn exchange(
         has_body: !request.body.is_empty(),
         is_home: true,
         handed_over: false,
+        followed: 0,
     };
     let answered = tokio::time::timeout(settings.timeout, walk.until_answered(&mut hop)).await;
     answered
         .unwrap_or_else(|_| {
             let reason = format!("no answer within {} s", settings.timeout.as_secs_f64());
-            Err(Fault { kind: unanswered(&hop.method, &begun), reason, timed_out: true })
+            Err(Fault { kind: walk.unanswered(&hop, !begun.has()), reason, timed_out: true })
         })
         .map_err(|fault| match fault.kind {
             // Whatever befalls the question for the answer, the request itself was taken.
@@ -100,12 +103,6 @@ pub(super) async fn exchange(
             }
             _ => fault,
         })
-}
-
-/// What is known of a request when the connection ended without an answer.
-fn unanswered(method: &Method, begun: &Begun) -> FaultKind {
-    // RFC 9110 §9.2.2: asking twice is as good as asking once.
-    if method.is_idempotent() || !begun.has() { FaultKind::Again } else { FaultKind::Doubt }
 }
 
 struct Walk<'a> {
@@ -124,19 +121,20 @@ struct Hop {
     is_home: bool,
     /// A server took a request that must not be repeated, and sent us on to ask for the answer.
     handed_over: bool,
+    /// Redirects before it.
+    followed: u8,
 }
 
 impl Walk<'_> {
     /// Leaves in `hop` how far it came.
     async fn until_answered(&self, hop: &mut Hop) -> Result<Reply, Fault> {
-        let mut followed = 0;
         loop {
             let response = self.ask(hop).await?;
+            let followed = hop.followed;
             let is_last = followed == self.settings.redirects;
             match location(&response, &hop.url) {
                 Some(url) if !is_last => {
                     *hop = self.next(hop, url, response.status())?;
-                    followed += 1;
                 }
                 Some(url) if followed > 0 => {
                     let shown = self.request.shown_url(&url);
@@ -174,11 +172,22 @@ impl Walk<'_> {
             }
         }
         request.send().await.map_err(|error| {
-            let kind =
-                if error.is_connect() { FaultKind::Again } else { unanswered(&hop.method, &self.begun) };
+            let kind = self.unanswered(hop, error.is_connect());
             let reason = format!("{}: {}", self.request.shown_url(&hop.url), why(error));
             self.fault(kind, &reason)
         })
+    }
+
+    /// What is known of a request when the connection ended without an answer, or did not come about.
+    fn unanswered(&self, hop: &Hop, unconnected: bool) -> FaultKind {
+        if unconnected && hop.followed == 0 && self.request.is_of_one_server {
+            FaultKind::Nobody
+        } else if unconnected || !self.begun.has() || hop.method.is_idempotent() {
+            // RFC 9110 §9.2.2: asking twice is as good as asking once.
+            FaultKind::Again
+        } else {
+            FaultKind::Doubt
+        }
     }
 
     /// What a redirect makes of the request.
@@ -198,7 +207,8 @@ impl Walk<'_> {
         let is_home = hop.is_home && url.origin() == self.request.url.origin();
         let method = if repeats { hop.method.clone() } else { Method::GET };
         let handed_over = hop.handed_over || !(repeats || hop.method.is_idempotent());
-        Ok(Hop { method, url, has_body: hop.has_body && repeats, is_home, handed_over })
+        let (has_body, followed) = (hop.has_body && repeats, hop.followed + 1);
+        Ok(Hop { method, url, has_body, is_home, handed_over, followed })
     }
 
     async fn read(&self, mut response: Response, hop: &Hop) -> Result<Reply, Fault> {

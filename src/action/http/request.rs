@@ -21,6 +21,8 @@ pub struct HttpRequest {
     pub(super) url: Url,
     /// The URL is one of the secrets.
     pub(super) is_url_secret: bool,
+    /// All requests of the action go to this server, whatever fills their templates: when it is gone, none can be sent.
+    pub(super) is_of_one_server: bool,
     pub(super) headers: Vec<Header>,
     pub(super) body: Bytes,
     /// What is never shown, wherever it turns up.

@@ -42,6 +42,7 @@ pub(super) fn delivery(rule: &HttpSuccess, request: &HttpRequest, reply: Reply) 
 impl From<Fault> for Delivery {
     fn from(Fault { kind, reason, timed_out }: Fault) -> Self {
         let outcome = match kind {
+            FaultKind::Nobody => Outcome::Unreachable { reason },
             FaultKind::Again => Outcome::Retry { reason },
             FaultKind::Doubt => Outcome::Uncertain { reason },
             FaultKind::Final => Outcome::Failed { reason },
