@@ -166,6 +166,37 @@ async fn secrets_are_sent_and_never_shown() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn logins_in_plain_headers_are_not_shown_either() {
+    let web = Web::start(|asked| {
+        let token = asked.header("authorization").unwrap().strip_prefix("Bearer ").unwrap();
+        let session = asked.header("cookie").unwrap().strip_prefix("a=b; sid=").unwrap();
+        status("400 Bad Request", &format!("{token} and {session}; Bearer {token}"))
+    });
+    let plain = |name: &str, text: &str| (name.to_owned(), HttpHeader::Template(source(text)));
+    let headers = vec![plain("Authorization", "Bearer s3cr3t-token"), plain("Cookie", "a=b; sid=0815-4711")];
+    let (outcome, recorder) = run(&target(&HttpSettings { headers, ..post(&web.url("/")) }), "m").await;
+    assert_eq!(outcome.message.as_deref(), Some("answered 400 Bad Request: … and …; …"));
+    let shown = format!("{outcome:?} {:?}", recorder.all());
+    assert!(!shown.contains("s3cr3t") && !shown.contains("0815"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_part_of_a_secret_is_shown_where_a_quote_ends() {
+    let token = "0123456789".repeat(9);
+    // Wherever the quote ends, and whatever room others make.
+    for (before, first) in [(150, 0), (199, 0), (200, 0), (201, 0), (0, 2), (0, 3), (40, 3), (170, 3)] {
+        let body = format!("{}{}{token}{}", "x".repeat(before), token.repeat(first), "z".repeat(300));
+        let web = Web::start(move |_| status("400 Bad Request", &body));
+        let header = HttpHeader::Secret { prefix: String::new(), secret: secret(&token) };
+        let settings = HttpSettings { headers: vec![("X-Key".to_owned(), header)], ..post(&web.url("/")) };
+        let reason = send(&settings).await.outcome.text().to_owned();
+        let quote = reason.strip_prefix("answered 400 Bad Request: ").unwrap();
+        assert!(!quote.contains(|c: char| c.is_ascii_digit()) && quote.ends_with('…'), "{before}: {quote}");
+        assert!(quote.len() <= 200 + "…".len() && quote.starts_with(&"x".repeat(before.min(200))), "{quote}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_fall_into_classes() {
     let web = Web::start(|asked| {
         let code = asked.path.trim_start_matches('/');
@@ -188,6 +219,11 @@ async fn answers_fall_into_classes() {
         );
         assert_eq!(failed.retry_after, None);
     }
+    let (outcome, _) = run(&target(&post(&web.url("/429"))), "").await;
+    assert_eq!(
+        outcome.message.as_deref(),
+        Some("answered 429 Too Many Requests: why it is so (the server asks to wait 7 s)")
+    );
     for (code, wait) in [(408, 7), (425, 7), (429, 7), (500, 7), (503, 120), (599, 7)] {
         let again = send(&post(&web.url(&format!("/{code}")))).await;
         assert!(matches!(again.outcome, Delivered::Retry { .. }), "{again:?}");
@@ -202,6 +238,7 @@ async fn success_is_what_the_rules_say() {
         "/bad" => ok(r#"{"errcode": 40001, "errmsg": "invalid credential"}"#),
         "/html" => ok("<html>"),
         "/less" => ok("{}"),
+        "/long" => ok(&json!({ "errcode": "y".repeat(5000) }).to_string()),
         _ => status("404 Not Found", ""),
     });
     let json = Some(JsonRule { pointer: "/errcode".to_owned(), equals: json!(0) });
@@ -213,6 +250,7 @@ async fn success_is_what_the_rules_say() {
         ("/bad", "answered 200 OK, but `/errcode` is 40001 and not 0: {\"errcode\": 40001, \"errmsg\""),
         ("/html", "answered 200 OK, but not in JSON: <html>"),
         ("/less", "answered 200 OK, but without `/errcode`: {}"),
+        ("/long", &format!("answered 200 OK, but `/errcode` is \"{}… and not 0: {{", "y".repeat(199))),
     ] {
         let outcome = send(&rule(path, &by_json)).await.outcome;
         assert!(

@@ -1,6 +1,7 @@
 //! A request's templates and the values that fill them.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -116,8 +117,12 @@ impl HttpAction {
                 }
             };
             let wrong = |reason| RenderError::Header { header: name.clone().into(), reason };
-            headers.push(header.map_err(wrong)?);
+            let header = header.map_err(wrong)?;
+            secrets.extend(header.secrets());
+            headers.push(header);
         }
+        // The whole of one may be hidden only as long as none of its parts is.
+        secrets.sort_by_key(|secret| Reverse(secret.reveal().len()));
         let body = self.body(values, context)?;
         let names_type = headers.iter().any(|header| header.name == "content-type");
         if !names_type && !matches!(self.settings.body, HttpBody::Empty) {
