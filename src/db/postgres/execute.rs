@@ -20,7 +20,7 @@ const TRIES: u32 = 5;
 /// How long to step back from others, more with each try.
 const STEP_BACK: Duration = Duration::from_millis(50);
 /// How long a server may take to end what it was told to end.
-const ENDS: Duration = Duration::from_secs(5);
+pub(super) const ENDS: Duration = Duration::from_secs(5);
 
 /// Where statements broke off.
 struct Broken {
@@ -104,7 +104,7 @@ impl Database {
     }
 
     /// Asks the server to end what a session does. It may have ended by itself.
-    async fn cancel(&self, token: &CancelToken) {
+    pub(super) async fn cancel(&self, token: &CancelToken) {
         let cancelled = match tls::client(&self.settings.tls) {
             Err(_) => return,
             Ok(None) => token.cancel_query(NoTls).await,
