@@ -417,8 +417,7 @@ fn a_page_that_takes_long_to_read_is_left_when_the_run_is_told_to_end() {
         let running = tokio::spawn(async move { target.run(&fire(""), &context).await });
         recorder.wait_for_note("200 OK").await;
         recorder.context.abort.cancel();
-        let outcome = running.await.unwrap();
-        assert_eq!(outcome.status, Status::Interrupted, "{outcome:?}");
+        assert_eq!(running.await.unwrap().status, Status::Interrupted);
         drop(release);
         holding.await.unwrap().unwrap_err();
     });
