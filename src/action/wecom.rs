@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::Outcome;
-use super::http::{Delivery, HttpAction, HttpClients, HttpRequest, Reply, judge};
+use super::http::{Delivery, HttpAction, HttpClients, HttpRequest, QUOTED, Reply, judge};
 use super::template::{Context, Place, RenderError, TemplateError, Templates};
 use crate::settings::{
     HttpBody, HttpSettings, HttpSuccess, HttpUrl, JsonRule, TlsMode, WecomKind, WecomRobotSettings,
@@ -121,7 +121,7 @@ fn verdict(request: &HttpRequest, reply: &Reply) -> Outcome {
         };
         return judge(&rule, request, reply);
     };
-    let said = request.without_secrets(answer["errmsg"].as_str().unwrap_or_default());
+    let said = request.beginning(answer["errmsg"].as_str().unwrap_or_default().as_bytes(), QUOTED);
     let reason = format!("WeCom answered errcode {code}: {said}");
     match code {
         0 => Outcome::Sent { detail: "errcode 0".to_owned() },

@@ -1,12 +1,15 @@
 //! What findings must not show: they quote lines of the files, and go to terminals and logs.
 //!
-//! Hidden are the values of keys that are called `password`, logins of HTTP, passwords in URLs and keys of webhooks. It goes by the look of the text,
-//! because what is quoted need not be JSON, and is quoted whichever value of the line is wrong.
+//! Hidden are the values of keys that are called `password`, logins of HTTP, variables of the environment, passwords in
+//! URLs and keys of webhooks. It goes by the look of the text, because what is quoted need not be JSON, and is quoted
+//! whichever value of the line is wrong.
 
 use std::ops::Range;
 
-/// Keys whose values are hidden.
-const KEYS: [&str; 5] = ["password", "Authorization", "authorization", "Cookie", "cookie"];
+/// Keys whose values are hidden, in any case of letters.
+const KEYS: [&str; 4] = ["password", "authorization", "proxy-authorization", "cookie"];
+/// Keys whose objects have nothing but values that are hidden. A text is the name of a variable, and no secret.
+const VARIABLES: [&str; 2] = ["env", "envVariables"];
 
 /// The part `line` of `text` with a dot for each character that is hidden, so that columns stay what they are.
 pub(super) fn line(text: &str, line: Range<usize>) -> String {
@@ -57,12 +60,28 @@ enum After {
     Key,
     /// And its colon.
     Colon,
+    /// One of [`VARIABLES`] was read; its colon changes nothing.
+    Variables,
+}
+
+impl After {
+    fn name(name: &str) -> Self {
+        if KEYS.iter().any(|key| key.eq_ignore_ascii_case(name)) {
+            Self::Key
+        } else if VARIABLES.contains(&name) {
+            Self::Variables
+        } else {
+            Self::Anything
+        }
+    }
 }
 
 /// The bytes of all passwords in a text that resembles JSON.
 fn passwords(text: &str) -> Vec<Range<usize>> {
     let mut found = Vec::new();
     let mut after = After::Anything;
+    // How many brackets are open, from that of the variables on.
+    let mut depth = 0_usize;
     let mut at = 0;
     while let Some(c) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -71,28 +90,39 @@ fn passwords(text: &str) -> Vec<Range<usize>> {
                 let inside = at + 1..at + string_end(rest);
                 let string = &text[inside.clone()];
                 let length = inside.len() + 2;
-                if after == After::Colon {
+                let is_variable = depth > 0 && !is_key(&text[(inside.end + 1).min(text.len())..]);
+                if after == After::Colon || is_variable {
                     found.push(inside);
                     after = After::Anything;
                 } else {
                     let url = in_url(string);
                     found.extend(url.map(|url| inside.start + url.start..inside.start + url.end));
-                    after = if KEYS.contains(&string) { After::Key } else { After::Anything };
+                    after = After::name(string);
                 }
                 length
             }
             '/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             '/' if rest.starts_with("/*") => rest[2..].find("*/").map_or(rest.len(), |end| end + 4),
             ':' => {
-                after = if after == After::Key { After::Colon } else { After::Anything };
+                after = match after {
+                    After::Key => After::Colon,
+                    _ if depth > 0 => After::Colon,
+                    After::Variables => After::Variables,
+                    After::Anything | After::Colon => After::Anything,
+                };
                 1
             }
             '{' | '[' | '}' | ']' | ',' => {
+                match c {
+                    '{' | '[' if depth > 0 || after == After::Variables => depth += 1,
+                    '}' | ']' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
                 after = After::Anything;
                 1
             }
             _ if c.is_whitespace() => c.len_utf8(),
-            _ if after == After::Colon => {
+            _ if after == After::Colon || (depth > 0 && !is_key(&rest[bare_end(rest)..])) => {
                 let length = rest.find([',', '}', '\n']).unwrap_or(rest.len());
                 found.push(at..at + length);
                 after = After::Anything;
@@ -101,14 +131,31 @@ fn passwords(text: &str) -> Vec<Range<usize>> {
             // A key without quotes, or with single ones, is an error whose line is shown.
             '\'' => 1,
             _ => {
-                let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-                after = if KEYS.contains(&&rest[..word]) { After::Key } else { After::Anything };
+                let word = word_end(rest);
+                after = After::name(&rest[..word]);
                 word.max(c.len_utf8())
             }
         };
         at = (at + length).min(text.len());
     }
     found
+}
+
+/// Whether what stands before `rest` is a key.
+fn is_key(rest: &str) -> bool {
+    rest.trim_start_matches('\'').trim_start().starts_with(':')
+}
+
+/// Where the word that starts `text` ends.
+fn word_end(text: &str) -> usize {
+    text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
+}
+
+/// The same of a word that may have single quotes.
+fn bare_end(text: &str) -> usize {
+    let Some(inside) = text.strip_prefix('\'') else { return word_end(text) };
+    let word = word_end(inside);
+    1 + word + usize::from(inside[word..].starts_with('\''))
 }
 
 /// Where the string that starts `text` with its quote has the other one; the end of the line, if it has none.
@@ -145,6 +192,22 @@ mod tests {
             (r#"{"password": 12, "x": 1}"#, r#"{"password": ••, "x": 1}"#),
             (r#"{password: "ab"}"#, r#"{password: "••"}"#),
             ("{'password': 'ab'}", "{'password': ••••}"),
+            (
+                r#"{"Proxy-Authorization": "ab", "COOKIE": "c"}"#,
+                r#"{"Proxy-Authorization": "••", "COOKIE": "•"}"#,
+            ),
+            (
+                r#"{"env": {"A": "b\"}", "C" : "d", E: 12, "F": "env"}, "g": "h"}"#,
+                r#"{"env": {"A": "••••", "C" : "•", E: ••, "F": "•••"}, "g": "h"}"#,
+            ),
+            (
+                r#"{"envVariables": {"A": {"file": "f", "b": ["c"]}, "D": "e"}}"#,
+                r#"{"envVariables": {"A": {"file": "•", "b": ["•"]}, "D": "•"}}"#,
+            ),
+            ("{'env': {'A': 'b c', 'D': e}, 'f': g}", "{'env': {'A': •••••, 'D': •}, 'f': g}"),
+            ("{env: {A: http://b:c, D: e}}", "{env: {A: ••••••••••, D: •}}"),
+            (r#"{"env": ["A=b"], "c": "d"}"#, r#"{"env": ["•••"], "c": "d"}"#),
+            ("{env: {\n\"A\": \"b\n\"C\": \"d", "{env: {\n\"A\": \"•\n\"C\": \"•"),
             (r#"["postgres://u:p:/@w@host:1/db"]"#, r#"["postgres://u:•••••@host:1/db"]"#),
         ] {
             assert_eq!(hidden(text), shown);
@@ -155,6 +218,8 @@ mod tests {
     fn the_rest_is_shown() {
         for text in [
             r#"{"password": {"env": "NAME"}, "x": "password", "y": "z"}"#,
+            r#"{"url": {"env": "NAME"}, "a": {"b": "env", "c": {"d": "e"}}}"#,
+            r#"{"env": {}, "x": "y"}"#,
             r#"{"x": ["password", "y"], "password": ["y"]}"#,
             r#"{"url": "postgres://user@host:5432/db", "mail": "http://host:80/"}"#,
             r#"{"passwords": "x", "a": "postgres://u:@h" "#,
@@ -189,7 +254,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn any_text_keeps_its_columns(text in r#"([{}\[\]":,'/*\\\n @鼓a1]|password|"password":|://){0,30}"#) {
+        fn any_text_keeps_its_columns(text in r#"([{}\[\]":,'/*\\\n @鼓a1]|password|"password":|"env":|://){0,30}"#) {
             proptest::prop_assert_eq!(hidden(&text).chars().count(), text.chars().count());
         }
     }

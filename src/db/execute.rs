@@ -19,7 +19,7 @@ pub(super) const TRIES: u32 = 5;
 /// How long to step back from others, more with each try.
 pub(super) const STEP_BACK: Duration = Duration::from_millis(50);
 /// How long a server may take to end what it was told to end.
-const ENDS: Duration = Duration::from_secs(5);
+pub(super) const ENDS: Duration = Duration::from_secs(5);
 
 /// Statements that belong together.
 #[derive(Clone, Debug)]

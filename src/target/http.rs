@@ -116,7 +116,7 @@ pub(super) fn undone(delivery: Delivery) -> Outcome {
             reason
         }
         Delivered::Retry { reason } | Delivered::Unreachable { reason } => match delivery.retry_after {
-            Some(wait) => format!("{reason} (to be asked again in {} s)", wait.as_secs()),
+            Some(wait) => format!("{reason} (the server asks to wait {} s)", wait.as_secs()),
             None => reason,
         },
         Delivered::Uncertain { reason } => format!("{reason}; the server may have done it all the same"),

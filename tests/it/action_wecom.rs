@@ -55,6 +55,9 @@ async fn its_answers_fall_into_classes() {
         let outcome = format!("{:?}", send(&web, WecomKind::Text, "x").await.outcome);
         assert!(outcome.starts_with(expected), "{outcome}");
     }
+    let web = Web::start(|_| ok(&json!({ "errcode": 40058, "errmsg": "x".repeat(5000) }).to_string()));
+    let reason = send(&web, WecomKind::Text, "x").await.outcome.text().to_owned();
+    assert_eq!(reason, format!("WeCom answered errcode 40058: {}…", "x".repeat(200)));
     let web = Web::start(|_| status("502 Bad Gateway", ""));
     assert!(matches!(send(&web, WecomKind::Text, "x").await.outcome, Outcome::Retry { .. }));
 }

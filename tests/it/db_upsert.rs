@@ -5,6 +5,7 @@ use gulou::settings::{DatabaseSettings, Secret, ServerSettings, SqliteSettings, 
 use serde_json::{Value, json};
 
 use crate::servers::{self, parts};
+use crate::support::{PATIENCE, eventually};
 
 fn server(url: &str) -> ServerSettings {
     let [user, password, host, port, database] = parts(url).map(str::to_owned);
@@ -76,6 +77,38 @@ async fn rows_on_postgres_are_inserted_updated_or_left() {
     let expected = "a|1|2026-06-01 01:00:00\nb|3|2026-06-01 01:00:00|{\"x\":[1,true]}\nc|鼓'\"楼\\|5";
     let settings = DatabaseSettings::Postgres(server(&url));
     conforms(Database::new(&settings, Access::Full).unwrap(), read, expected).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_waits_for_any_more_is_ended_on_postgres() {
+    let postgres = servers::postgres();
+    let url = postgres.database();
+    postgres.execute(
+        &url,
+        "CREATE TABLE news (guid text PRIMARY KEY, \"Title\" text, at timestamptz, extra json);
+         CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN IF NEW.guid = 'slow' THEN PERFORM pg_sleep(3600); END IF; RETURN NEW; END $$;
+         CREATE TRIGGER dawdle BEFORE INSERT ON news FOR EACH ROW EXECUTE FUNCTION dawdle()",
+    );
+    let [.., name] = parts(&url);
+    let sleeping =
+        format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND wait_event = 'PgSleep'");
+    let wait_for = |count: &str| {
+        let is_so = || (postgres.execute(&url, &sleeping).trim() == count).then_some(());
+        eventually(&format!("{count} statements that sleep"), is_so);
+    };
+    let database = Database::new(&DatabaseSettings::Postgres(server(&url)), Access::Full).unwrap();
+    let of_task = database.clone();
+    let slow = rows(&json!([["slow", "1", null, null]]));
+    let task = tokio::spawn(async move { of_task.upsert(slow).await });
+    wait_for("1");
+    task.abort();
+    assert!(task.await.unwrap_err().is_cancelled());
+    let next = database.upsert(rows(&json!([["a", "1", null, null]])));
+    let done = tokio::time::timeout(PATIENCE, next).await.expect("it waits for nobody").unwrap();
+    assert_eq!(done, Upserted { inserted: 1, updated: 0, unchanged: 0 });
+    wait_for("0");
+    assert_eq!(postgres.execute(&url, "SELECT string_agg(guid, ' ') FROM news").trim(), "a");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -67,6 +67,7 @@ mod target_fetch;
 mod target_function;
 mod target_harness;
 mod target_http;
+mod target_http_secrets;
 mod target_memory;
 mod target_npm;
 mod target_python;

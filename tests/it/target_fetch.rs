@@ -401,6 +401,28 @@ async fn what_is_remembered_is_bounded_and_never_less_than_the_page() {
     }
 }
 
+#[test]
+fn a_page_that_takes_long_to_read_is_left_when_the_run_is_told_to_end() {
+    // The only thread for what takes long is busy: what is read there is not read yet.
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(1).build().unwrap();
+    let (release, busy) = std::sync::mpsc::channel::<()>();
+    let web = Web::start(|_| ok("<html>"));
+    let home = Home::new();
+    let target = home.target(&settings(&web, Pick::Json(String::new()), None));
+    runtime.block_on(async {
+        let holding = tokio::task::spawn_blocking(move || busy.recv());
+        let recorder = Recorder::new();
+        let context = recorder.context.clone();
+        let running = tokio::spawn(async move { target.run(&fire(""), &context).await });
+        recorder.wait_for_note("200 OK").await;
+        recorder.context.abort.cancel();
+        assert_eq!(running.await.unwrap().status, Status::Interrupted);
+        drop(release);
+        holding.await.unwrap().unwrap_err();
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_look_that_cannot_be_had_says_why_and_ends_when_it_is_told_to() {
     let web = Web::start(|asked| match asked.path.as_str() {

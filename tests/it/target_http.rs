@@ -15,16 +15,16 @@ use serde_json::{Map, Value, json};
 use crate::support::web::{Answer, Web, answer, ok, status};
 use crate::target_harness::{LONG, Recorder, fire, host, run};
 
-fn source(text: &str) -> TemplateSource {
+pub(crate) fn source(text: &str) -> TemplateSource {
     TemplateSource { origin: "here".to_owned(), text: text.to_owned() }
 }
 
-fn secret(text: &str) -> Secret {
+pub(crate) fn secret(text: &str) -> Secret {
     Secret::new(text.to_owned())
 }
 
 /// A POST of the event to `url`.
-fn post(url: &str) -> HttpSettings {
+pub(crate) fn post(url: &str) -> HttpSettings {
     HttpSettings {
         method: "POST".to_owned(),
         url: HttpUrl::Template(source(url)),
@@ -42,12 +42,12 @@ fn get(url: &str) -> HttpSettings {
     HttpSettings { method: "GET".to_owned(), body: HttpBody::Empty, redirects: 5, ..post(url) }
 }
 
-fn target(settings: &HttpSettings) -> Target {
+pub(crate) fn target(settings: &HttpSettings) -> Target {
     Target::http(settings, &host(), &HttpClients::default()).unwrap()
 }
 
 /// One request of the action alone.
-async fn send(settings: &HttpSettings) -> Delivery {
+pub(crate) async fn send(settings: &HttpSettings) -> Delivery {
     let values = Map::from_iter([("event".to_owned(), json!({ "Message": "m" }))]);
     let at = fire("").fire_time;
     HttpAction::new(settings, &HttpClients::default()).unwrap().send(&values, at, at).await
@@ -131,41 +131,6 @@ async fn what_cannot_be_filled_in_is_named_and_not_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_are_sent_and_never_shown() {
-    // It answers what it was told, as a careless server does.
-    let web = Web::start(|asked| {
-        let told = format!("{} {}", asked.path, asked.header("authorization").unwrap_or_default());
-        status("400 Bad Request", &told)
-    });
-    let header = HttpHeader::Secret { prefix: "Bearer ".to_owned(), secret: secret("s3cr3t-token") };
-    let settings = HttpSettings {
-        url: HttpUrl::Secret(secret(&web.url("/send?key=4711-0815"))),
-        headers: vec![("Authorization".to_owned(), header)],
-        ..post("")
-    };
-    let target = target(&settings);
-    let (outcome, recorder) = run(&target, "m").await;
-    let asked = &web.asked()[0];
-    assert_eq!(asked.path, "/send?key=4711-0815");
-    assert_eq!(asked.header("authorization"), Some("Bearer s3cr3t-token"));
-    let preview = target.preview(&fire("m"));
-    let shown = format!("{outcome:?} {:?} {preview:?} {target:?}", recorder.all());
-    for hidden in ["s3cr3t-token", "4711-0815"] {
-        assert!(!shown.contains(hidden), "{shown}");
-    }
-    assert!(preview.lines.contains(&"  authorization: …".to_owned()), "{preview:?}");
-    assert!(preview.lines[1].ends_with(&format!("POST {}", web.url("/…"))), "{preview:?}");
-    assert!(outcome.message.unwrap().starts_with("answered 400 Bad Request: …"));
-    // Nor when there is nobody to tell.
-    let gone = HttpSettings {
-        url: HttpUrl::Secret(secret("http://127.0.0.1:1/send?key=4711-0815")),
-        ..settings.clone()
-    };
-    let reason = send(&gone).await.outcome.text().to_owned();
-    assert!(reason.starts_with("http://127.0.0.1:1/…: ") && !reason.contains("4711"), "{reason}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn answers_fall_into_classes() {
     let web = Web::start(|asked| {
         let code = asked.path.trim_start_matches('/');
@@ -188,6 +153,11 @@ async fn answers_fall_into_classes() {
         );
         assert_eq!(failed.retry_after, None);
     }
+    let (outcome, _) = run(&target(&post(&web.url("/429"))), "").await;
+    assert_eq!(
+        outcome.message.as_deref(),
+        Some("answered 429 Too Many Requests: why it is so (the server asks to wait 7 s)")
+    );
     for (code, wait) in [(408, 7), (425, 7), (429, 7), (500, 7), (503, 120), (599, 7)] {
         let again = send(&post(&web.url(&format!("/{code}")))).await;
         assert!(matches!(again.outcome, Delivered::Retry { .. }), "{again:?}");
@@ -202,6 +172,7 @@ async fn success_is_what_the_rules_say() {
         "/bad" => ok(r#"{"errcode": 40001, "errmsg": "invalid credential"}"#),
         "/html" => ok("<html>"),
         "/less" => ok("{}"),
+        "/long" => ok(&json!({ "errcode": "y".repeat(5000) }).to_string()),
         _ => status("404 Not Found", ""),
     });
     let json = Some(JsonRule { pointer: "/errcode".to_owned(), equals: json!(0) });
@@ -213,6 +184,7 @@ async fn success_is_what_the_rules_say() {
         ("/bad", "answered 200 OK, but `/errcode` is 40001 and not 0: {\"errcode\": 40001, \"errmsg\""),
         ("/html", "answered 200 OK, but not in JSON: <html>"),
         ("/less", "answered 200 OK, but without `/errcode`: {}"),
+        ("/long", &format!("answered 200 OK, but `/errcode` is \"{}… and not 0: {{", "y".repeat(199))),
     ] {
         let outcome = send(&rule(path, &by_json)).await.outcome;
         assert!(
@@ -240,9 +212,25 @@ async fn an_answer_cut_anywhere_is_doubt_for_a_post_and_another_try_for_a_get() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_there_is_another_try_and_silence_is_doubt() {
-    let refused = send(&post("http://127.0.0.1:1/")).await;
-    assert!(matches!(refused.outcome, Delivered::Retry { .. }) && !refused.timed_out, "{refused:?}");
+async fn nobody_there_is_told_from_silence_which_is_doubt() {
+    let secret_url = HttpSettings { url: HttpUrl::Secret(secret("http://127.0.0.1:1/k")), ..post("") };
+    for settings in [
+        post("http://127.0.0.1:1"),
+        post("http://127.0.0.1:1/{{ event.Message }}"),
+        get("http://127.0.0.1:1?x={{ event.Message }}"),
+        secret_url,
+    ] {
+        let refused = send(&settings).await;
+        assert!(
+            matches!(refused.outcome, Delivered::Unreachable { .. }) && !refused.timed_out,
+            "{refused:?}"
+        );
+    }
+    // Others may go to servers that are there.
+    for url in ["http://127.0.0.1:{{ event.Message | length }}/", "{{ 'http://127.0.0.1:1/' | safe }}"] {
+        let refused = send(&post(url)).await;
+        assert!(matches!(refused.outcome, Delivered::Retry { .. }), "{refused:?}");
+    }
     let web = Web::start(|_| Answer::Silence);
     let short = Duration::from_millis(300);
     let posted = send(&HttpSettings { timeout: short, ..post(&web.url("/")) }).await;
@@ -330,29 +318,44 @@ async fn redirects_are_followed_as_far_as_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn secrets_stay_with_the_server_they_were_meant_for() {
-    let other = Web::start(|_| ok("other"));
-    let away = other.url("/away");
-    let web = Web::start(move |asked| match asked.path.as_str() {
-        "/near" => Answer::Bytes(answer("307 T", &[("Location", "/here")], "")),
-        "/far" => Answer::Bytes(answer("307 T", &[("Location", &away)], "")),
-        _ => ok("home"),
+async fn a_post_that_was_taken_is_not_sent_again_for_what_its_redirect_met_with() {
+    let web = Web::start(|asked| {
+        let to = |code: &str, place: &str| Answer::Bytes(answer(code, &[("Location", place)], ""));
+        match asked.path.as_str() {
+            "/gone" => to("303 See Other", "http://127.0.0.1:1/"),
+            "/broken" => to("302 Found", "/break"),
+            "/cut" => to("301 Moved", "/half"),
+            "/busy" => to("303 See Other", "/503"),
+            "/missing" => to("303 See Other", "/404"),
+            "/repeated" => to("307 Temporary Redirect", "http://127.0.0.1:1/"),
+            "/break" => Answer::Cut(Vec::new(), 0),
+            "/half" => Answer::Cut(answer("200 OK", &[], "hello"), 45),
+            "/404" => status("404 Not Found", ""),
+            _ => status("503 Service Unavailable", ""),
+        }
     });
-    let key = HttpHeader::Secret { prefix: String::new(), secret: secret("s3cr3t") };
-    let plain = |text: &str| HttpHeader::Template(source(text));
-    let headers = vec![
-        ("X-Api-Key".to_owned(), key),
-        ("Authorization".to_owned(), plain("Basic abc")),
-        ("X-Plain".to_owned(), plain("p")),
-    ];
-    let from = |path: &str| HttpSettings { headers: headers.clone(), redirects: 3, ..post(&web.url(path)) };
-    send(&from("/near")).await;
-    let here = web.asked().pop().unwrap();
-    assert_eq!((here.path.as_str(), here.header("x-api-key")), ("/here", Some("s3cr3t")));
-    send(&from("/far")).await;
-    let there = other.asked().pop().unwrap();
-    assert_eq!((there.header("x-api-key"), there.header("authorization")), (None, None));
-    assert_eq!(there.header("x-plain"), Some("p"));
+    let outcome =
+        async |settings: HttpSettings| send(&HttpSettings { redirects: 2, ..settings }).await.outcome;
+    for path in ["/gone", "/broken", "/cut", "/busy"] {
+        let posted = outcome(post(&web.url(path))).await;
+        assert!(matches!(posted, Delivered::Uncertain { .. }), "{path}: {posted:?}");
+        let got = outcome(get(&web.url(path))).await;
+        assert!(matches!(got, Delivered::Retry { .. }), "{path}: {got:?}");
+    }
+    let missing = outcome(post(&web.url("/missing"))).await;
+    assert!(matches!(missing, Delivered::Failed { .. }), "{missing:?}");
+    // This server did not take it.
+    let repeated = outcome(post(&web.url("/repeated"))).await;
+    assert!(matches!(repeated, Delivered::Retry { .. }), "{repeated:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_post_without_a_body_that_nobody_answers_is_in_doubt() {
+    let web = Web::start(|_| Answer::Silence);
+    let settings =
+        HttpSettings { body: HttpBody::Empty, timeout: Duration::from_millis(300), ..post(&web.url("/")) };
+    let posted = send(&settings).await;
+    assert!(posted.timed_out && matches!(posted.outcome, Delivered::Uncertain { .. }), "{posted:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -371,7 +374,10 @@ async fn tls_proves_the_server() {
     }
     let other = Web::start_tls(|_| ok(""));
     let outcome = send(&with(ca(other.ca()))).await.outcome;
-    assert!(matches!(&outcome, Delivered::Retry { reason } if reason.contains("certificate")), "{outcome:?}");
+    assert!(
+        matches!(&outcome, Delivered::Unreachable { reason } if reason.contains("certificate")),
+        "{outcome:?}"
+    );
     let missing = send(&with(ca("/nowhere/ca.pem".into()))).await.outcome;
     assert!(
         matches!(&missing, Delivered::Halt { reason } if reason.contains("could not read certificates from /nowhere")),

@@ -1,6 +1,7 @@
 //! A request's templates and the values that fill them.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -116,15 +117,24 @@ impl HttpAction {
                 }
             };
             let wrong = |reason| RenderError::Header { header: name.clone().into(), reason };
-            headers.push(header.map_err(wrong)?);
+            let header = header.map_err(wrong)?;
+            secrets.extend(header.secrets());
+            headers.push(header);
         }
+        // The whole of one may be hidden only as long as none of its parts is.
+        secrets.sort_by_key(|secret| Reverse(secret.reveal().len()));
         let body = self.body(values, context)?;
         let names_type = headers.iter().any(|header| header.name == "content-type");
         if !names_type && !matches!(self.settings.body, HttpBody::Empty) {
             let wrong = |reason| RenderError::Header { header: "Content-Type".into(), reason };
             headers.push(Header::new("content-type", "application/json", false).map_err(wrong)?);
         }
-        Ok(HttpRequest { method: self.method.clone(), url, is_url_secret, headers, body, secrets })
+        let is_of_one_server = match &self.settings.url {
+            HttpUrl::Template(source) => names_server(&source.text),
+            HttpUrl::Secret(_) => true,
+        };
+        let method = self.method.clone();
+        Ok(HttpRequest { method, url, is_url_secret, is_of_one_server, headers, body, secrets })
     }
 
     /// Sends it, and says what became of it. A future that is dropped leaves it in doubt.
@@ -258,6 +268,13 @@ fn place_of_body(settings: &HttpSettings) -> Place {
     } else {
         Place::Text
     }
+}
+
+/// Whether the server in a URL's template is written out, so that it is the same for all values.
+fn names_server(template: &str) -> bool {
+    let server = template.split_once("://").and_then(|(_, rest)| rest.split_once(['/', '?', '#']));
+    let server = server.map_or(template, |(server, _)| server);
+    !server.contains('{') && !template.trim_start().starts_with('{')
 }
 
 /// A URL that can be asked for.

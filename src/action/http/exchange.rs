@@ -26,6 +26,8 @@ pub struct Reply {
     pub is_cut: bool,
     /// Who answered, after all redirects; may be a secret.
     pub(super) url: Url,
+    /// Another server took the request before, and sent us to this one for its answer.
+    pub(super) handed_over: bool,
 }
 
 impl Reply {
@@ -60,6 +62,8 @@ pub struct Fault {
 /// What is known of a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FaultKind {
+    /// Nothing was sent, for nobody is there; it would be the same for any other request.
+    Nobody,
     /// The server cannot have got it, or may be asked again without harm.
     Again,
     /// The server may have done what it was asked to.
@@ -78,16 +82,27 @@ pub(super) async fn exchange(
 ) -> Result<Reply, Fault> {
     let begun = Begun::default();
     let walk = Walk { clients, settings, request, begun: begun.clone() };
-    tokio::time::timeout(settings.timeout, walk.until_answered()).await.unwrap_or_else(|_| {
-        let reason = format!("no answer within {} s", settings.timeout.as_secs_f64());
-        Err(Fault { kind: unanswered(&request.method, &begun), reason, timed_out: true })
-    })
-}
-
-/// What is known of a request when the connection ended without an answer.
-fn unanswered(method: &Method, begun: &Begun) -> FaultKind {
-    // RFC 9110 §9.2.2: asking twice is as good as asking once.
-    if method.is_idempotent() || !begun.has() { FaultKind::Again } else { FaultKind::Doubt }
+    let mut hop = Hop {
+        method: request.method.clone(),
+        url: request.url.clone(),
+        has_body: !request.body.is_empty(),
+        is_home: true,
+        handed_over: false,
+        followed: 0,
+    };
+    let answered = tokio::time::timeout(settings.timeout, walk.until_answered(&mut hop)).await;
+    answered
+        .unwrap_or_else(|_| {
+            let reason = format!("no answer within {} s", settings.timeout.as_secs_f64());
+            Err(Fault { kind: walk.unanswered(&hop, !begun.has()), reason, timed_out: true })
+        })
+        .map_err(|fault| match fault.kind {
+            // Whatever befalls the question for the answer, the request itself was taken.
+            FaultKind::Again | FaultKind::Halt if hop.handed_over => {
+                Fault { kind: FaultKind::Doubt, ..fault }
+            }
+            _ => fault,
+        })
 }
 
 struct Walk<'a> {
@@ -104,24 +119,22 @@ struct Hop {
     has_body: bool,
     /// It is the server that the request was made for.
     is_home: bool,
+    /// A server took a request that must not be repeated, and sent us on to ask for the answer.
+    handed_over: bool,
+    /// Redirects before it.
+    followed: u8,
 }
 
 impl Walk<'_> {
-    async fn until_answered(&self) -> Result<Reply, Fault> {
-        let mut hop = Hop {
-            method: self.request.method.clone(),
-            url: self.request.url.clone(),
-            has_body: !self.request.body.is_empty(),
-            is_home: true,
-        };
-        let mut followed = 0;
+    /// Leaves in `hop` how far it came.
+    async fn until_answered(&self, hop: &mut Hop) -> Result<Reply, Fault> {
         loop {
-            let response = self.ask(&hop).await?;
+            let response = self.ask(hop).await?;
+            let followed = hop.followed;
             let is_last = followed == self.settings.redirects;
             match location(&response, &hop.url) {
                 Some(url) if !is_last => {
-                    hop = self.next(hop, url, response.status())?;
-                    followed += 1;
+                    *hop = self.next(hop, url, response.status())?;
                 }
                 Some(url) if followed > 0 => {
                     let shown = self.request.shown_url(&url);
@@ -130,7 +143,7 @@ impl Walk<'_> {
                         &format!("more than {followed} redirects; the last is to {shown}"),
                     ));
                 }
-                _ => return self.read(response, &hop).await,
+                _ => return self.read(response, hop).await,
             }
         }
     }
@@ -151,25 +164,34 @@ impl Walk<'_> {
         }
         if hop.has_body {
             request = request.body(Body::wrap(Watched::new(self.request.body.clone(), self.begun.clone())));
-        } else if hop.method == Method::POST || hop.method == Method::PUT || hop.method == Method::PATCH {
-            request = request.header(header::CONTENT_LENGTH, 0);
+        } else {
+            // Nobody watches whether it goes out.
+            self.begun.note();
+            if hop.method == Method::POST || hop.method == Method::PUT || hop.method == Method::PATCH {
+                request = request.header(header::CONTENT_LENGTH, 0);
+            }
         }
         request.send().await.map_err(|error| {
-            let kind = if error.is_connect() {
-                FaultKind::Again
-            } else if hop.has_body {
-                unanswered(&hop.method, &self.begun)
-            } else {
-                // Nobody watched whether it went out.
-                if hop.method.is_idempotent() { FaultKind::Again } else { FaultKind::Doubt }
-            };
+            let kind = self.unanswered(hop, error.is_connect());
             let reason = format!("{}: {}", self.request.shown_url(&hop.url), why(error));
             self.fault(kind, &reason)
         })
     }
 
+    /// What is known of a request when the connection ended without an answer, or did not come about.
+    fn unanswered(&self, hop: &Hop, unconnected: bool) -> FaultKind {
+        if unconnected && hop.followed == 0 && self.request.is_of_one_server {
+            FaultKind::Nobody
+        } else if unconnected || !self.begun.has() || hop.method.is_idempotent() {
+            // RFC 9110 §9.2.2: asking twice is as good as asking once.
+            FaultKind::Again
+        } else {
+            FaultKind::Doubt
+        }
+    }
+
     /// What a redirect makes of the request.
-    fn next(&self, hop: Hop, url: Url, status: StatusCode) -> Result<Hop, Fault> {
+    fn next(&self, hop: &Hop, url: Url, status: StatusCode) -> Result<Hop, Fault> {
         let shown = self.request.shown_url(&url);
         if !matches!(url.scheme(), "http" | "https") {
             return Err(self.fault(FaultKind::Final, &format!("redirects to {shown}, which is not HTTP")));
@@ -183,8 +205,10 @@ impl Walk<'_> {
         let repeats =
             matches!(status.as_u16(), 307 | 308) || hop.method == Method::GET || hop.method == Method::HEAD;
         let is_home = hop.is_home && url.origin() == self.request.url.origin();
-        let method = if repeats { hop.method } else { Method::GET };
-        Ok(Hop { method, url, has_body: hop.has_body && repeats, is_home })
+        let method = if repeats { hop.method.clone() } else { Method::GET };
+        let handed_over = hop.handed_over || !(repeats || hop.method.is_idempotent());
+        let (has_body, followed) = (hop.has_body && repeats, hop.followed + 1);
+        Ok(Hop { method, url, has_body, is_home, handed_over, followed })
     }
 
     async fn read(&self, mut response: Response, hop: &Hop) -> Result<Reply, Fault> {
@@ -214,7 +238,8 @@ impl Walk<'_> {
                 }
             }
         }
-        Ok(Reply { status, headers, body: body.into(), is_cut, url: hop.url.clone() })
+        let (url, handed_over) = (hop.url.clone(), hop.handed_over);
+        Ok(Reply { status, headers, body: body.into(), is_cut, url, handed_over })
     }
 
     fn fault(&self, kind: FaultKind, reason: &str) -> Fault {

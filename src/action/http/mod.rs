@@ -15,4 +15,4 @@ pub use clients::HttpClients;
 pub use compose::HttpAction;
 pub use exchange::{Fault, Reply};
 pub use request::HttpRequest;
-pub use verdict::{Delivery, final_status, judge};
+pub use verdict::{Delivery, QUOTED, final_status, judge};

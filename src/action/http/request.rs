@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::Method;
-use reqwest::header::{HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
+use reqwest::header::{COOKIE, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH};
 use url::Url;
 
 use crate::settings::Secret;
@@ -21,6 +21,8 @@ pub struct HttpRequest {
     pub(super) url: Url,
     /// The URL is one of the secrets.
     pub(super) is_url_secret: bool,
+    /// All requests of the action go to this server, whatever fills their templates: when it is gone, none can be sent.
+    pub(super) is_of_one_server: bool,
     pub(super) headers: Vec<Header>,
     pub(super) body: Bytes,
     /// What is never shown, wherever it turns up.
@@ -72,6 +74,31 @@ impl HttpRequest {
             }
         }
         text
+    }
+
+    /// At most `limit` bytes of the beginning of `text`, without secrets and without the beginning of one.
+    pub fn beginning(&self, text: &[u8], limit: usize) -> String {
+        let secrets = || self.secrets.iter().map(Secret::reveal).filter(|secret| secret.len() >= SHORTEST);
+        // A secret that starts within the limit is whole in this.
+        let longest = secrets().map(str::len).max().unwrap_or_default();
+        let seen = &text[..text.len().min(limit + longest)];
+        let mut shown = self.without_secrets(String::from_utf8_lossy(seen).trim_end_matches('\u{fffd}'));
+        let mut is_cut = seen.len() < text.len();
+        if is_cut {
+            // What was hidden made room for what follows it: that may be the first part of another.
+            let part = |secret: &str| {
+                secret.char_indices().rev().map(|(at, _)| at).find(|at| shown.ends_with(&secret[..*at]))
+            };
+            let part = secrets().filter_map(part).max().unwrap_or_default();
+            shown.truncate(shown.len() - part);
+        }
+        if shown.len() > limit {
+            let end = (0..=limit).rev().find(|at| shown.is_char_boundary(*at)).unwrap_or_default();
+            shown.truncate(end);
+            is_cut = true;
+        }
+        let more = if is_cut { "…" } else { "" };
+        format!("{}{more}", shown.trim_end())
     }
 
     /// What may be said of a URL that this request goes to.
@@ -127,5 +154,20 @@ impl Header {
             .map_err(|_| "the value has a line end or another control character".to_owned())?;
         let is_login = matches!(name.as_str(), "authorization" | "cookie" | "proxy-authorization");
         Ok(Self { name, value, is_secret: is_secret || is_login })
+    }
+
+    /// What must not be shown of it, in the forms in which a server may repeat it: whole, without its scheme, and
+    /// cookies without their names.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        if !self.is_secret {
+            return Vec::new();
+        }
+        let value = String::from_utf8_lossy(self.value.as_bytes());
+        let mut texts = vec![&*value];
+        texts.extend(value.split_once(' ').map(|(_, login)| login.trim()));
+        if self.name == COOKIE {
+            texts.extend(value.split(';').filter_map(|pair| Some(pair.split_once('=')?.1.trim())));
+        }
+        texts.into_iter().map(|text| Secret::new(text.to_owned())).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::action::Outcome;
 use crate::settings::HttpSuccess;
 
 /// Bytes of an answer that a reason quotes.
-const QUOTED: usize = 200;
+pub const QUOTED: usize = 200;
 
 /// What became of a request.
 #[derive(Clone, Debug)]
@@ -42,6 +42,7 @@ pub(super) fn delivery(rule: &HttpSuccess, request: &HttpRequest, reply: Reply) 
 impl From<Fault> for Delivery {
     fn from(Fault { kind, reason, timed_out }: Fault) -> Self {
         let outcome = match kind {
+            FaultKind::Nobody => Outcome::Unreachable { reason },
             FaultKind::Again => Outcome::Retry { reason },
             FaultKind::Doubt => Outcome::Uncertain { reason },
             FaultKind::Final => Outcome::Failed { reason },
@@ -63,6 +64,8 @@ pub fn judge(rule: &HttpSuccess, request: &HttpRequest, reply: &Reply) -> Outcom
         let reason = format!("answered {status}{}", quote(request, reply));
         return if final_status(reply.status) {
             Outcome::Failed { reason }
+        } else if reply.handed_over {
+            Outcome::Uncertain { reason }
         } else {
             Outcome::Retry { reason }
         };
@@ -84,7 +87,7 @@ pub fn judge(rule: &HttpSuccess, request: &HttpRequest, reply: &Reply) -> Outcom
         match answer.pointer(&rule.pointer) {
             Some(found) if *found == rule.equals => {}
             Some(found) => {
-                let found = request.without_secrets(&found.to_string());
+                let found = request.beginning(found.to_string().as_bytes(), QUOTED);
                 return wrong(format!("`{}` is {found} and not {}", rule.pointer, rule.equals));
             }
             None => return wrong(format!("without `{}`", rule.pointer)),
@@ -96,17 +99,14 @@ pub fn judge(rule: &HttpSuccess, request: &HttpRequest, reply: &Reply) -> Outcom
 /// The beginning of an answer, on one line.
 fn quote(request: &HttpRequest, reply: &Reply) -> String {
     if let Some(to) = reply.header("location").filter(|_| (300..400).contains(&reply.status)) {
-        let to = request.without_secrets(to);
+        let to = request.beginning(to.as_bytes(), QUOTED);
         return format!(", a redirect to {to}; name the new URL, or allow `redirects`");
     }
-    let beginning = &reply.body[..reply.body.len().min(QUOTED)];
-    let text = String::from_utf8_lossy(beginning);
-    let text = request.without_secrets(text.trim_end_matches('\u{fffd}'));
+    let text = request.beginning(&reply.body, QUOTED);
     let words: Vec<&str> = text.split_whitespace().collect();
     let is_text = !text.contains(|c: char| c == '\u{fffd}' || (c.is_control() && !c.is_whitespace()));
     if words.is_empty() || !is_text {
         return String::new();
     }
-    let more = if reply.body.len() > QUOTED { "…" } else { "" };
-    format!(": {}{more}", words.join(" "))
+    format!(": {}", words.join(" "))
 }

@@ -17,6 +17,10 @@ impl Begun {
     pub(super) fn has(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
+
+    pub(super) fn note(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Bytes in one piece.
@@ -40,7 +44,7 @@ impl Body for Watched {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.begun.0.store(true, Ordering::Release);
+        self.begun.note();
         let bytes = std::mem::take(&mut self.bytes);
         Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
     }

@@ -2,8 +2,11 @@
 //! a value of a column's type.
 
 use serde_json::{Map, Value};
+use tokio::sync::MappedMutexGuard;
+use tokio_postgres::{Error, Row};
 
-use super::{Database, is_in_the_way};
+use super::super::execute::ENDS;
+use super::{Database, Session, is_in_the_way};
 use crate::db::DbError;
 use crate::db::upsert::{Upsert, Upserted};
 use crate::sql::Dialect;
@@ -18,8 +21,10 @@ impl Database {
         let mut left = TRIES;
         loop {
             left -= 1;
-            let session = self.session().await?;
-            match session.client().query(&sql, &[&rows]).await {
+            let mut work = Work { database: self, session: self.session().await?, has_ended: false };
+            let result = write(&mut work.session, &sql, &rows).await;
+            work.has_ended = true;
+            match result {
                 Ok(written) => {
                     let inserted = written.iter().filter(|row| row.get(0)).count() as u64;
                     let (written, all) = (written.len() as u64, upsert.rows.len() as u64);
@@ -29,11 +34,39 @@ impl Database {
                         unchanged: all.saturating_sub(written),
                     });
                 }
-                Err(error) if left > 0 && (session.is_closed() || is_in_the_way(&error)) => {}
+                Err(error) if left > 0 && (work.session.is_closed() || is_in_the_way(&error)) => {}
                 Err(error) => return Err(self.fault(&error, &sql)),
             }
         }
     }
+}
+
+/// What is under way in a session. Dropped before its end, it is not waited for, and takes no effect: the server is told
+/// to end it, and the commit is never sent.
+struct Work<'d> {
+    database: &'d Database,
+    session: MappedMutexGuard<'d, Session>,
+    has_ended: bool,
+}
+
+impl Drop for Work<'_> {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        self.session.abandon();
+        // Without a runtime, the connection has gone with it.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let (database, token) = (self.database.clone(), self.session.client().cancel_token());
+        runtime.spawn(async move { tokio::time::timeout(ENDS, database.cancel(&token)).await });
+    }
+}
+
+async fn write(session: &mut Session, sql: &str, rows: &str) -> Result<Vec<Row>, Error> {
+    let transaction = session.begin().await?;
+    let written = transaction.query(sql, &[&rows]).await?;
+    transaction.commit().await?;
+    Ok(written)
 }
 
 fn statement(upsert: &Upsert) -> String {

@@ -85,7 +85,7 @@ impl FetchTarget {
         if reply.status == 304 {
             return Ok(unchanged(304));
         }
-        let found = self.pick(&request, &reply)?;
+        let found = self.pick(&request, &reply).await?;
         let after = Memory::after(&self.settings, &url, &reply, &found, before.as_ref());
         if before.as_ref().is_some_and(|before| before.is_same(&after)) {
             // Other validators for the same content: the next look asks with these.
@@ -158,14 +158,18 @@ impl FetchTarget {
         }
     }
 
-    fn pick(&self, request: &HttpRequest, reply: &Reply) -> Result<Vec<Item>, Ending> {
-        let key = key(&self.settings);
-        let columns = self.settings.save.as_ref().map_or(&[][..], |save| &save.columns);
-        let wanted = Wanted { columns, key: &key };
-        let absolute = |link: &str| reply.absolute(link);
-        let content_type = reply.header("content-type");
-        let page = Page { body: &reply.body, content_type, absolute: &absolute };
-        let found = items(&self.settings.pick, page, wanted);
+    /// Reads the page. A large one takes a while, in which the daemon has other things to do, and an abort counts.
+    async fn pick(&self, request: &HttpRequest, reply: &Reply) -> Result<Vec<Item>, Ending> {
+        let (settings, reply) = (self.settings.clone(), reply.clone());
+        let reading = tokio::task::spawn_blocking(move || {
+            let key = key(&settings);
+            let columns = settings.save.as_ref().map_or(&[][..], |save| &save.columns);
+            let absolute = |link: &str| reply.absolute(link);
+            let content_type = reply.header("content-type");
+            let page = Page { body: &reply.body, content_type, absolute: &absolute };
+            items(&settings.pick, page, Wanted { columns, key: &key })
+        });
+        let found = reading.await.map_err(|error| failed(format!("could not read the page: {error}")))?;
         found.map_err(|reason| failed(request.without_secrets(&reason)))
     }
 
