@@ -101,7 +101,8 @@ def run():
             detail.pop()
         return {'message': first[:1000], 'detail': detail}
 
-    def returned(value):
+    # What is recorded of a return value: why not, and its JSON.
+    def encoded(value):
         unrecorded = None
         data = b'null'
         try:
@@ -111,8 +112,7 @@ def run():
         if len(data) > int(result_limit):
             unrecorded = 'it is %d bytes of JSON, and %s are recorded' % (len(data), result_limit)
             data = b'null'
-        reply({'returned': {'unrecorded': unrecorded}})
-        frame(data)
+        return unrecorded, data
 
     def threw(error):
         reply({'threw': dict(describe(error), worker_is_good=main is not None)})
@@ -173,7 +173,11 @@ def run():
         except BaseException as error:
             threw(error)
         else:
-            returned(value)
+            unrecorded, data = encoded(value)
+            # Before the daemon hears of the end: what the value takes is no matter of the next call.
+            value = None
+            reply({'returned': {'unrecorded': unrecorded}})
+            frame(data)
 
     leave_no_trace()
     reply({'ready': {}})
