@@ -104,10 +104,10 @@ async fn a_nodejs_or_python_call_that_peaks_for_a_moment_fails_too_and_one_below
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_nodejs_heap_is_a_matter_of_memory_and_of_no_signal() {
     // Three quarters for the heap leave enough for all else: it is Node.js that gives up.
-    let target = Target::function(&CodeSettings { memory_mb: 512, ..nodejs() }, &host());
+    let target = Target::function(&CodeSettings { memory_mb: 1024, ..nodejs() }, &host());
     let (outcome, recorder) = run(&target, "fills-its-heap").await;
     assert_eq!(outcome.status, Status::Failed);
-    let expected = "used more than its memory of 512 MiB: its heap was full";
+    let expected = "used more than its memory of 1024 MiB: its heap was full";
     assert_eq!(outcome.message.as_deref(), Some(expected), "{:?}", recorder.all());
     assert_eq!(run(&target, "returns").await.0.result, Some(json!("fine")));
     target.shutdown().await;
