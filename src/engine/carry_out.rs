@@ -210,7 +210,17 @@ impl Engine {
     ) {
         if claim == Claim::Skipped && !wanted.is_of_lane() {
             let (trigger, fire_time) = (self.scheduler.full_name(wanted.at), beijing(request.fire_time));
-            tracing::warn!(trigger, fire_time, "skipped: the function is still running");
+            let function = &self.scheduler.slots[wanted.at.function as usize].function.name;
+            // Once a run is enough: `history --skipped` counts the others.
+            if self.said_busy.insert(function.clone()) {
+                tracing::warn!(
+                    trigger,
+                    fire_time,
+                    "skipped, as are all fires until it ends: the function is still running"
+                );
+            } else {
+                tracing::debug!(trigger, fire_time, "skipped: the function is still running");
+            }
         }
         if let Claim::Replaces { old, .. } = &claim {
             // Those that waited never run; those that run have taken their callers with them.

@@ -3,7 +3,7 @@
 //! It sleeps until the earliest fire or due retry, the end of a run, an order, or the drain; nothing is polled. What is to be done
 //! the scheduler says; how it is done is in `carry_out` and `orders`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -73,6 +73,8 @@ pub struct Engine {
     pub(super) claimed_in: Option<Duration>,
     /// Runs wait for room, and it was said.
     pub(super) full: bool,
+    /// Functions of which it was said that their fires are skipped while they run.
+    pub(super) said_busy: HashSet<String>,
     limits: Limits,
     ended: mpsc::UnboundedReceiver<End>,
     halted: mpsc::UnboundedReceiver<Halt>,
@@ -117,6 +119,7 @@ impl Engine {
             reloaded_at: None,
             claimed_in: None,
             full: false,
+            said_busy: HashSet::new(),
             limits,
             ended,
             halted,
@@ -184,7 +187,9 @@ impl Engine {
         let mut effects = Effects::default();
         let now = self.clock.now().timestamp_millis();
         for end in ends.drain(..) {
-            self.in_flight.remove(&end.run);
+            if let Some(run) = self.in_flight.remove(&end.run) {
+                self.said_busy.remove(&run.function.name);
+            }
             self.scheduler.ended(end, now, &mut effects);
             self.ended_since_prune = self.ended_since_prune.saturating_add(1);
         }
