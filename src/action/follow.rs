@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::http::{Delivery, HttpAction, HttpClients};
 use super::mail::{MailAction, Transport};
+use super::template::RenderError;
 use super::wecom::WecomRobot;
 use crate::settings::FollowSettings;
 
@@ -70,12 +71,26 @@ impl Follow {
     pub async fn send(&self, occasion: &Occasion<'_>) -> Delivery {
         let Occasion { values, fire_time, now, id } = *occasion;
         match self {
-            Self::Http(http) => http.send(values, fire_time, now).await,
-            Self::WecomRobot(robot) => robot.send(values, fire_time, now).await,
-            Self::Mail(mail) => match mail.render_values(values, id, fire_time, now) {
-                Ok(rendered) => Delivery::of(mail.deliver(&rendered).await),
-                Err(error) => Delivery::of(error.into()),
-            },
+            Self::Http(http) => {
+                let rendered = http.render(values, fire_time, now);
+                done(rendered, async |request| http.deliver(&request).await).await
+            }
+            Self::WecomRobot(robot) => {
+                let rendered = robot.render(values, fire_time, now);
+                done(rendered, async |request| robot.deliver(&request).await).await
+            }
+            Self::Mail(mail) => {
+                let rendered = mail.render_values(values, id, fire_time, now);
+                done(rendered, async |rendered| Delivery::of(mail.deliver(&rendered).await)).await
+            }
         }
+    }
+}
+
+/// Delivers what could be rendered.
+async fn done<R>(rendered: Result<R, RenderError>, deliver: impl AsyncFnOnce(R) -> Delivery) -> Delivery {
+    match rendered {
+        Ok(rendered) => deliver(rendered).await,
+        Err(error) => Delivery::of(error.into()),
     }
 }

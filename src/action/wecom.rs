@@ -72,19 +72,6 @@ impl WecomRobot {
         };
         Delivery { outcome, ..delivery }
     }
-
-    /// Renders and sends.
-    pub async fn send(
-        &self,
-        values: &Map<String, Value>,
-        fire_time: DateTime<Utc>,
-        now: DateTime<Utc>,
-    ) -> Delivery {
-        match self.render(values, fire_time, now) {
-            Ok(request) => self.deliver(&request).await,
-            Err(error) => Delivery::of(error.into()),
-        }
-    }
 }
 
 /// What the robot is sent. A text that is longer than WeCom takes is cut, at the end of a line if one is near, and says so.

@@ -1,6 +1,7 @@
 //! The WeCom robot: what it is sent, and what its answers mean.
 
 use gulou::action::Outcome;
+use gulou::action::follow::{Follow, Occasion};
 use gulou::action::http::{Delivery, HttpClients};
 use gulou::action::wecom::WecomRobot;
 use gulou::settings::{Secret, TemplateSource, WecomKind, WecomRobotSettings};
@@ -17,7 +18,8 @@ async fn send(web: &Web, kind: WecomKind, content: &str) -> Delivery {
     };
     let values = Map::from_iter([("n".to_owned(), json!([1, 2]))]);
     let at = fire("").fire_time;
-    WecomRobot::new(&settings, &HttpClients::default()).unwrap().send(&values, at, at).await
+    let robot = Follow::WecomRobot(WecomRobot::new(&settings, &HttpClients::default()).unwrap().into());
+    robot.send(&Occasion { values: &values, fire_time: at, now: at, id: "1" }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

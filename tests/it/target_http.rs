@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gulou::action::Outcome as Delivered;
+use gulou::action::follow::{Follow, Occasion};
 use gulou::action::http::{Delivery, HttpAction, HttpClients};
 use gulou::run::{Status, Stream};
 use gulou::settings::{
@@ -50,7 +51,8 @@ pub(crate) fn target(settings: &HttpSettings) -> Target {
 pub(crate) async fn send(settings: &HttpSettings) -> Delivery {
     let values = Map::from_iter([("event".to_owned(), json!({ "Message": "m" }))]);
     let at = fire("").fire_time;
-    HttpAction::new(settings, &HttpClients::default()).unwrap().send(&values, at, at).await
+    let action = Follow::Http(HttpAction::new(settings, &HttpClients::default()).unwrap().into());
+    action.send(&Occasion { values: &values, fire_time: at, now: at, id: "1" }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -145,19 +145,6 @@ impl HttpAction {
         }
     }
 
-    /// Renders and sends.
-    pub async fn send(
-        &self,
-        values: &Map<String, Value>,
-        fire_time: DateTime<Utc>,
-        now: DateTime<Utc>,
-    ) -> Delivery {
-        match self.render(values, fire_time, now) {
-            Ok(request) => self.deliver(&request).await,
-            Err(error) => Delivery::of(error.into()),
-        }
-    }
-
     /// Sends it, and hands back whatever was answered, for those who judge it themselves.
     pub async fn exchange(&self, request: &HttpRequest) -> Result<Reply, Fault> {
         exchange::exchange(&self.clients, &self.settings, request).await
