@@ -6,7 +6,11 @@ mod fields;
 mod lines;
 mod names;
 
+use std::io::Write;
+
 use clap::{Args, Subcommand};
+
+use super::exit;
 
 /// Make function folders of a crontab, or of a cloudbaserc.json
 #[derive(Args, Debug)]
@@ -35,5 +39,25 @@ impl Import {
             From::Crontab(verb) => verb.run(),
             From::Cloudbaserc(verb) => verb.run(),
         }
+    }
+}
+
+/// How many functions came of it, and how many did not.
+struct Tally {
+    written: usize,
+    refused: usize,
+}
+
+impl Tally {
+    /// The last lines; answers the exit code. `then`: what is to be done where they came from.
+    fn tell(&self, out: &mut impl Write, dry_run: bool, then: &str) -> anyhow::Result<u8> {
+        let &Self { written, refused } = self;
+        let verb = if dry_run { "would be written" } else { "written" };
+        let functions = if written == 1 { "function" } else { "functions" };
+        writeln!(out, "{written} {functions} {verb}, {refused} not converted")?;
+        if written > 0 && !dry_run {
+            writeln!(out, "next: `gulou check`, and {then}")?;
+        }
+        Ok(if refused == 0 { exit::OK } else { exit::FAILED })
     }
 }

@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Map, Value};
 
-use super::super::exit;
 use super::super::folders::{PlaceArg, create};
+use super::Tally;
 use crate::config::name_problem;
 use crate::schedule::{Language, Schedule};
 
@@ -117,16 +117,7 @@ impl Cloudbaserc {
                 }
             }
         }
-        let verb = if self.dry_run { "would be written" } else { "written" };
-        writeln!(
-            out,
-            "{written} {} {verb}, {refused} not converted",
-            if written == 1 { "function" } else { "functions" }
-        )?;
-        if written > 0 && !self.dry_run {
-            writeln!(out, "next: `gulou check`, and take the triggers off in the cloud")?;
-        }
-        Ok(if refused == 0 { exit::OK } else { exit::FAILED })
+        Tally { written, refused }.tell(&mut out, self.dry_run, "take the triggers off in the cloud")
     }
 }
 

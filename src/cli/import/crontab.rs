@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::super::exit;
 use super::super::folders::{PlaceArg, create};
+use super::Tally;
 use super::fields::{convert, nickname};
 use super::lines::{self, Entry, Line};
 use super::names::Names;
@@ -109,16 +110,7 @@ impl Crontab {
                 }
             }
         }
-        let verb = if self.dry_run { "would be written" } else { "written" };
-        writeln!(
-            out,
-            "{written} {} {verb}, {refused} not converted",
-            if written == 1 { "function" } else { "functions" }
-        )?;
-        if written > 0 && !self.dry_run {
-            writeln!(out, "next: `gulou check`, and take the lines out of the crontab")?;
-        }
-        Ok(if refused == 0 { exit::OK } else { exit::FAILED })
+        Tally { written, refused }.tell(&mut out, self.dry_run, "take the lines out of the crontab")
     }
 
     /// Of what names no zone of its own.
