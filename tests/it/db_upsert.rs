@@ -1,17 +1,11 @@
 //! Rows that are to be in a table, on all three kinds of database.
 
 use gulou::db::{Access, Database, Upsert, Upserted};
-use gulou::settings::{DatabaseSettings, Secret, ServerSettings, SqliteSettings, TlsMode};
+use gulou::settings::{DatabaseSettings, SqliteSettings};
 use serde_json::{Value, json};
 
 use crate::servers::{self, parts};
-use crate::support::{PATIENCE, eventually};
-
-fn server(url: &str) -> ServerSettings {
-    let [user, password, host, port, database] = parts(url).map(str::to_owned);
-    let password = Some(Secret::new(password));
-    ServerSettings { host, port: port.parse().unwrap(), user, password, database, tls: TlsMode::Off }
-}
+use crate::support::{PATIENCE, eventually, server_settings};
 
 fn rows(rows: &Value) -> Upsert {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -75,7 +69,7 @@ async fn rows_on_postgres_are_inserted_updated_or_left() {
         postgres.execute(&url, all).trim_end().to_owned()
     };
     let expected = "a|1|2026-06-01 01:00:00\nb|3|2026-06-01 01:00:00|{\"x\":[1,true]}\nc|鼓'\"楼\\|5";
-    let settings = DatabaseSettings::Postgres(server(&url));
+    let settings = DatabaseSettings::Postgres(server_settings(&url));
     conforms(Database::new(&settings, Access::Full).unwrap(), read, expected).await;
 }
 
@@ -97,7 +91,7 @@ async fn what_nobody_waits_for_any_more_is_ended_on_postgres() {
         let is_so = || (postgres.execute(&url, &sleeping).trim() == count).then_some(());
         eventually(&format!("{count} statements that sleep"), is_so);
     };
-    let database = Database::new(&DatabaseSettings::Postgres(server(&url)), Access::Full).unwrap();
+    let database = Database::new(&DatabaseSettings::Postgres(server_settings(&url)), Access::Full).unwrap();
     let of_task = database.clone();
     let slow = rows(&json!([["slow", "1", null, null]]));
     let task = tokio::spawn(async move { of_task.upsert(slow).await });
@@ -123,6 +117,6 @@ async fn rows_on_mariadb_are_inserted_updated_or_left() {
     };
     // The client doubles backslashes in what it prints.
     let expected = "a|1|2026-06-01 01:00:00;b|3|2026-06-01 01:00:00|{\"x\":[1,true]};c|鼓'\"楼\\\\|5";
-    let settings = DatabaseSettings::MySql(server(&url));
+    let settings = DatabaseSettings::MySql(server_settings(&url));
     conforms(Database::new(&settings, Access::Full).unwrap(), read, expected).await;
 }

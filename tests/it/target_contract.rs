@@ -5,24 +5,15 @@ use gulou::settings::{CodeSettings, Runtime};
 use gulou::target::Target;
 use serde_json::json;
 
-use crate::support::{eventually, repository};
-use crate::target_harness::{LONG, Recorder, env, fire, host, is_alive, run};
+use crate::support::eventually;
+use crate::target_harness::{Recorder, code, fire, host, is_alive, run};
 
 fn settings(runtime: Runtime) -> CodeSettings {
-    let (folder, handler) = match runtime {
-        Runtime::NodeJs => ("acts", "index.main"),
-        Runtime::Python => ("python-acts", "index.main_handler"),
+    let folder = match runtime {
+        Runtime::NodeJs => "acts",
+        Runtime::Python => "python-acts",
     };
-    CodeSettings {
-        runtime,
-        dir: repository().join("tests/fixtures/functions").join(folder),
-        handler: handler.to_owned(),
-        timeout: LONG,
-        memory_mb: 256,
-        concurrency: 64,
-        max_output: None,
-        env: env(&[]),
-    }
+    code(runtime, folder)
 }
 
 async fn as_much_as_the_cloud_takes(runtime: Runtime) {

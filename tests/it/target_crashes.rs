@@ -4,15 +4,14 @@
 //! binary share theirs: what one opens meanwhile would be counted here.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use gulou::run::Status;
-use gulou::settings::{CodeSettings, CommandSettings, ResourceLimits, Runtime};
+use gulou::settings::{CommandSettings, ResourceLimits, Runtime};
 use gulou::target::Target;
 
-use crate::support::{eventually, repository};
-use crate::target_harness::{LONG, env, host, run};
+use crate::support::eventually;
+use crate::target_harness::{LONG, code, env, host, run};
 
 /// Set in the process that does the work: how many runs.
 const ROUNDS: &str = "GULOU_CRASHES";
@@ -87,20 +86,7 @@ struct Crashers(Vec<(Target, Vec<&'static str>)>);
 
 impl Crashers {
     fn new() -> Self {
-        let function = |runtime, folder: &str, handler: &str| {
-            let dir: PathBuf = repository().join("tests/fixtures/functions").join(folder);
-            let settings = CodeSettings {
-                runtime,
-                dir,
-                handler: handler.to_owned(),
-                timeout: LONG,
-                memory_mb: 256,
-                concurrency: 64,
-                max_output: None,
-                env: env(&[]),
-            };
-            Target::function(&settings, &host())
-        };
+        let function = |runtime, folder: &str| Target::function(&code(runtime, folder), &host());
         let command = CommandSettings {
             argv: ["sh", "-c", "(setsid sleep 1000 &); kill -SEGV $$"].map(str::to_owned).to_vec(),
             cwd: "/".into(),
@@ -113,14 +99,8 @@ impl Crashers {
             limits: ResourceLimits::default(),
         };
         Self(vec![
-            (
-                function(Runtime::NodeJs, "acts", "index.main"),
-                vec!["exits", "crashes", "unhandled-rejection"],
-            ),
-            (
-                function(Runtime::Python, "python-acts", "index.main_handler"),
-                vec!["exits-at-once", "crashes", "exits"],
-            ),
+            (function(Runtime::NodeJs, "acts"), vec!["exits", "crashes", "unhandled-rejection"]),
+            (function(Runtime::Python, "python-acts"), vec!["exits-at-once", "crashes", "exits"]),
             (Target::command(&command, &host()), vec![""]),
         ])
     }

@@ -16,7 +16,8 @@ use gulou::store::Store;
 use gulou::target::{Links, Target};
 use serde_json::{Value, json};
 
-use crate::servers::{self, parts};
+use crate::servers;
+use crate::support::server_settings;
 use crate::support::web::{Answer, Asked, Web, answer, ok, status};
 use crate::target_harness::{LONG, Recorder, fire, host, run};
 
@@ -283,19 +284,10 @@ async fn a_feed_is_saved_on_postgres() {
     let postgres = servers::postgres();
     let url = postgres.database();
     postgres.execute(&url, "CREATE TABLE news (guid text PRIMARY KEY, title text, published timestamptz)");
-    let [user, password, host, port, database] = parts(&url).map(str::to_owned);
-    let settings = gulou::settings::ServerSettings {
-        host,
-        port: port.parse().unwrap(),
-        user,
-        password: Some(Secret::new(password)),
-        database,
-        tls: TlsMode::Off,
-    };
     let read = || {
         postgres.execute(&url, "SELECT string_agg(concat(guid, title, published AT TIME ZONE 'UTC'), ',' ORDER BY guid) FROM news")
     };
-    a_feed_is_saved(&DatabaseSettings::Postgres(settings), read).await;
+    a_feed_is_saved(&DatabaseSettings::Postgres(server_settings(&url)), read).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,19 +296,10 @@ async fn a_feed_is_saved_on_mariadb() {
     let url = mariadb.database();
     mariadb
         .execute(&url, "CREATE TABLE news (guid varchar(190) PRIMARY KEY, title text, published datetime)");
-    let [user, password, host, port, database] = parts(&url).map(str::to_owned);
-    let settings = gulou::settings::ServerSettings {
-        host,
-        port: port.parse().unwrap(),
-        user,
-        password: Some(Secret::new(password)),
-        database,
-        tls: TlsMode::Off,
-    };
     let read = || {
         mariadb.execute(&url, "SELECT group_concat(concat(guid, title, published) ORDER BY guid) FROM news")
     };
-    a_feed_is_saved(&DatabaseSettings::MySql(settings), read).await;
+    a_feed_is_saved(&DatabaseSettings::MySql(server_settings(&url)), read).await;
 }
 
 async fn a_feed_is_saved(database: &DatabaseSettings, read: impl Fn() -> String) {

@@ -8,20 +8,11 @@ use gulou::settings::{CodeSettings, Runtime};
 use gulou::target::{Limits, Target};
 use serde_json::{Value, json};
 
-use crate::support::{eventually, repository};
-use crate::target_harness::{LONG, Recorder, env, fire, host, is_alive, run};
+use crate::support::eventually;
+use crate::target_harness::{Recorder, code, env, fire, host, is_alive, result, run};
 
 fn settings(folder: &str) -> CodeSettings {
-    CodeSettings {
-        runtime: Runtime::NodeJs,
-        dir: repository().join("tests/fixtures/functions").join(folder),
-        handler: "index.main".to_owned(),
-        timeout: LONG,
-        memory_mb: 256,
-        concurrency: 64,
-        max_output: None,
-        env: env(&[]),
-    }
+    code(Runtime::NodeJs, folder)
 }
 
 fn target(folder: &str) -> Target {
@@ -34,11 +25,6 @@ async fn act(message: &str) -> (Outcome, Recorder) {
     let done = run(&target, message).await;
     target.shutdown().await;
     done
-}
-
-fn result(outcome: &Outcome) -> &Value {
-    assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
-    outcome.result.as_ref().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use chrono::DateTime;
 use gulou::clock::Clock;
-use gulou::run::{Fire, Outcome, Output, Progress, Reason, RunContext, Stream};
-use gulou::settings::{Secret, Variables};
+use gulou::run::{Fire, Outcome, Output, Progress, Reason, RunContext, Status, Stream};
+use gulou::settings::{CodeSettings, Runtime, Secret, Variables};
 use gulou::target::{Host, Target};
+use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, repository};
 
 /// A timeout that no test is meant to reach.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
@@ -40,6 +41,31 @@ pub(crate) fn host() -> Host {
 
 pub(crate) fn env(pairs: &[(&str, &str)]) -> Variables {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), Secret::new((*value).to_owned()))).collect()
+}
+
+/// A function of `tests/fixtures/functions`, with the handler that its language has if it names none.
+pub(crate) fn code(runtime: Runtime, folder: &str) -> CodeSettings {
+    let handler = match runtime {
+        Runtime::NodeJs => "index.main",
+        Runtime::Python => "index.main_handler",
+    };
+    CodeSettings {
+        runtime,
+        dir: repository().join("tests/fixtures/functions").join(folder),
+        handler: handler.to_owned(),
+        timeout: LONG,
+        memory_mb: 256,
+        concurrency: 64,
+        max_output: None,
+        env: env(&[]),
+    }
+}
+
+/// What a run that succeeded returned.
+#[track_caller]
+pub(crate) fn result(outcome: &Outcome) -> &Value {
+    assert_eq!(outcome.status, Status::Succeeded, "{outcome:?}");
+    outcome.result.as_ref().unwrap()
 }
 
 /// A run's lines as they come.

@@ -1,39 +1,18 @@
 //! The memory of functions is a limit, of the worker and of all it started.
 
-use std::path::PathBuf;
-
 use gulou::run::{Outcome, Status, Stream};
 use gulou::settings::{CodeSettings, Runtime};
 use gulou::target::Target;
 use serde_json::json;
 
-use crate::support::repository;
-use crate::target_harness::{LONG, Recorder, env, host, is_alive, run};
-
-fn folder(name: &str) -> PathBuf {
-    repository().join("tests/fixtures/functions").join(name)
-}
+use crate::target_harness::{Recorder, code, host, is_alive, run};
 
 fn nodejs() -> CodeSettings {
-    CodeSettings {
-        runtime: Runtime::NodeJs,
-        dir: folder("acts"),
-        handler: "index.main".to_owned(),
-        timeout: LONG,
-        memory_mb: 128,
-        concurrency: 64,
-        max_output: None,
-        env: env(&[]),
-    }
+    CodeSettings { memory_mb: 128, ..code(Runtime::NodeJs, "acts") }
 }
 
 fn python() -> CodeSettings {
-    CodeSettings {
-        runtime: Runtime::Python,
-        dir: folder("python-acts"),
-        handler: "index.main_handler".to_owned(),
-        ..nodejs()
-    }
+    CodeSettings { memory_mb: 128, ..code(Runtime::Python, "python-acts") }
 }
 
 /// How many MiB the failure says that were used.

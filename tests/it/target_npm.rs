@@ -8,7 +8,7 @@ use gulou::target::Target;
 use serde_json::{Value, json};
 
 use crate::support::require;
-use crate::target_harness::{LONG, env, host, run};
+use crate::target_harness::{code, env, host, run};
 
 /// The last version when this was written.
 const SDK: &str = "wx-server-sdk@4.0.2";
@@ -34,14 +34,9 @@ async fn npm_wx_server_sdk_answers_as_in_the_cloud() {
     let installed = npm.output().unwrap();
     assert!(installed.status.success(), "{}", String::from_utf8_lossy(&installed.stderr));
     let settings = |pairs: &[(&str, &str)]| CodeSettings {
-        runtime: Runtime::NodeJs,
         dir: dir.clone(),
-        handler: "index.main".to_owned(),
-        timeout: LONG,
-        memory_mb: 256,
-        concurrency: 64,
-        max_output: None,
         env: env(pairs),
+        ..code(Runtime::NodeJs, "")
     };
     let answer = |settings: CodeSettings| async move {
         let target = Target::function(&settings, &host());

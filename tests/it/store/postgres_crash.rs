@@ -1,13 +1,14 @@
 //! Lost connections, killed servers, a second owner.
 
 use gulou::run::Outcome;
-use gulou::settings::{Overlap, Secret, ServerSettings, StateSettings, TlsMode};
+use gulou::settings::{Overlap, ServerSettings, StateSettings, TlsMode};
 use gulou::store::runs::{Claim, Ended, RunId};
 use gulou::store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use super::home::{Home, claim, open, request, started, states};
 use crate::servers::{self, Postgres};
+use crate::support::server_settings;
 
 /// As the engine does it: the same request, for as long as the server is away.
 async fn claim_until_answered(store: &Store, fire_time: i64) -> Claim {
@@ -157,16 +158,9 @@ async fn a_server_that_is_not_there_is_said_at_once() {
 async fn the_way_to_the_server_can_be_encrypted() {
     let server = servers::postgres();
     let url = server.database();
-    let [user, password, host, port, database] = servers::parts(&url);
+    let [.., database] = servers::parts(&url);
     let state = |tls| StateSettings::Postgres {
-        server: ServerSettings {
-            host: host.to_owned(),
-            port: port.parse().unwrap(),
-            user: user.to_owned(),
-            password: Some(Secret::new(password.to_owned())),
-            database: database.to_owned(),
-            tls,
-        },
+        server: ServerSettings { tls, ..server_settings(&url) },
         schema: "gulou".to_owned(),
     };
     let ours = state(TlsMode::Verify { ca: Some(server.ca().to_owned()) });

@@ -5,6 +5,7 @@
 //! with a message after [`PATIENCE`], which no working machine needs.
 
 mod daemon;
+mod database;
 mod files;
 pub(crate) mod home;
 mod ledger;
@@ -22,6 +23,7 @@ pub(crate) mod web;
 use std::time::Duration;
 
 pub(crate) use daemon::Daemon;
+pub(crate) use database::server_settings;
 pub(crate) use files::{copy_tree, repository};
 pub(crate) use process::{Ran, run};
 pub(crate) use project::Project;

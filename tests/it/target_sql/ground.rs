@@ -6,16 +6,13 @@ use std::time::Duration;
 use chrono_tz::Asia::Shanghai;
 use gulou::db::{Access, Database};
 use gulou::run::Outcome;
-use gulou::settings::{
-    DatabaseSettings, Secret, ServerSettings, SqlPages, SqlSettings, SqlStatement, SqlWork, SqliteSettings,
-    TlsMode,
-};
+use gulou::settings::{DatabaseSettings, SqlPages, SqlSettings, SqlStatement, SqlWork, SqliteSettings};
 use gulou::target::Target;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::servers;
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, server_settings};
 use crate::target_harness::{LONG, host};
 
 /// A database of each kind.
@@ -47,23 +44,12 @@ impl Ground {
     }
 
     pub(super) fn settings(&self) -> DatabaseSettings {
-        let server = |url| {
-            let [user, password, host, port, database] = servers::parts(url);
-            ServerSettings {
-                host: host.to_owned(),
-                port: port.parse().unwrap(),
-                user: user.to_owned(),
-                password: Some(Secret::new(password.to_owned())),
-                database: database.to_owned(),
-                tls: TlsMode::Off,
-            }
-        };
         match self {
             Self::Sqlite(_) => {
                 DatabaseSettings::Sqlite(SqliteSettings { path: self.path("main.db"), create_with: None })
             }
-            Self::Postgres(url) => DatabaseSettings::Postgres(server(url)),
-            Self::MariaDb(url) => DatabaseSettings::MySql(server(url)),
+            Self::Postgres(url) => DatabaseSettings::Postgres(server_settings(url)),
+            Self::MariaDb(url) => DatabaseSettings::MySql(server_settings(url)),
         }
     }
 
