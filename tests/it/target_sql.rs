@@ -84,7 +84,13 @@ async fn what_takes_too_long_is_cancelled_and_undone(ground: Ground) {
     let recorder = Recorder::new();
     let abort = recorder.context.abort.clone();
     let running = tokio::spawn(async move { target.run(&fire(""), &recorder.context).await });
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let at_work = async {
+        while !ground.is_at_work() {
+            // It runs on this thread.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, at_work).await.unwrap();
     abort.cancel();
     let outcome = tokio::time::timeout(PATIENCE, running).await.unwrap().unwrap();
     assert_eq!(outcome.status, Status::Interrupted, "{outcome:?}");

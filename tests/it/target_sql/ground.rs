@@ -97,6 +97,28 @@ impl Ground {
         }
     }
 
+    /// Whether the endless statement is under way.
+    pub(super) fn is_at_work(&self) -> bool {
+        match self {
+            // Whoever writes holds the file.
+            Self::Sqlite(_) => {
+                let connection = Connection::open(self.path("main.db")).unwrap();
+                connection.busy_timeout(Duration::ZERO).unwrap();
+                connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err()
+            }
+            Self::Postgres(_) => {
+                let sleeps = "select count(*) from pg_stat_activity
+                              where datname = current_database() and wait_event = 'PgSleep'";
+                self.ask(sleeps) == "1"
+            }
+            Self::MariaDb(_) => {
+                let sleeps = "select count(*) from information_schema.processlist
+                              where db = database() and info like 'INSERT%sleep%'";
+                self.ask(sleeps) == "1"
+            }
+        }
+    }
+
     pub(super) fn target(&self, work: SqlWork, timeout: Duration) -> Target {
         let database = Database::new(&self.settings(), Access::Full).unwrap();
         let settings = SqlSettings { database: "main".to_owned(), work, timeout };
