@@ -21,7 +21,7 @@ use crate::run::{Fire, Outcome, Output, Progress, Reason, RunContext, Status};
 use crate::settings::{EventSettings, Overlap, RetryPolicy};
 use crate::store::attempts::PutOff;
 use crate::store::runs::{Claim, ClaimRequest, Ended, RunId};
-use crate::store::triggers::{Enrolment, Others};
+use crate::store::triggers::Others;
 use crate::store::{Store, StoreError};
 
 /// Between two tries to record an end that the state refused (a full disk, mostly).
@@ -194,9 +194,7 @@ impl Foreground<'_> {
     /// its outcome.
     pub async fn run(self, function: &Function, trigger: usize) -> Result<(RunId, Outcome), StoreError> {
         let now = self.clock.now();
-        let enrolment =
-            Enrolment { function: function.name.clone(), triggers: Arc::clone(&function.triggers) };
-        let enrolled = self.store.enroll(vec![enrolment], Others::Stay, now.timestamp()).await?;
+        let enrolled = self.store.enroll(vec![function.enrolment()], Others::Stay, now.timestamp()).await?;
         let Some(places) = enrolled.first() else { return Err(StoreError::Closed) };
         let request = ClaimRequest {
             request_id: uuid::Uuid::new_v4(),

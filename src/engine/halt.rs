@@ -12,7 +12,6 @@ use super::engine_loop::Engine;
 use super::plan::{At, State};
 use super::scheduler::{Effects, Scheduler};
 use crate::store::runs::RunId;
-use crate::store::triggers::Enrolled;
 
 /// A run that asks for its function to be paused.
 #[derive(Debug)]
@@ -56,15 +55,6 @@ impl Engine {
         }
         // Who asked may be gone.
         let _ = done.send(());
-    }
-}
-
-impl Engine {
-    /// Takes over why triggers were paused, of a function that comes in.
-    pub(super) fn learn_reasons(&mut self, enrolled: &Enrolled) {
-        let reasons =
-            enrolled.triggers.iter().filter_map(|place| Some((place.id, place.paused_because.clone()?)));
-        self.paused_because.extend(reasons);
     }
 }
 

@@ -19,6 +19,7 @@ mod missed;
 mod orders;
 mod output;
 mod plan;
+mod put;
 mod recovery;
 pub mod reload;
 mod report;

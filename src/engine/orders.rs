@@ -9,12 +9,13 @@ use super::carry_out::log_skipped;
 use super::engine_loop::Engine;
 use super::handle::{Changes, CommandError, Fired, ManualFire, Order, Selection};
 use super::plan::{At, State};
+use super::runner::Function;
 use super::scheduler::{Before, Effects};
 use super::wanted::Wanted;
 use crate::run::{Outcome, Output, Reason};
 use crate::settings::Overlap;
 use crate::store::runs::{Claim, SkipReason};
-use crate::store::triggers::{Enrolment, Others, TriggerId};
+use crate::store::triggers::{Others, TriggerId};
 
 /// Who asked for a manual run.
 #[derive(Debug)]
@@ -121,23 +122,12 @@ impl Engine {
         self.fire_due(SkipReason::Late).await;
         let now = self.clock.now().timestamp_millis();
         let Changes { put, removed, problems } = changes;
-        let enrolments = put
-            .iter()
-            .map(|function| Enrolment {
-                function: function.name.clone(),
-                triggers: Arc::clone(&function.triggers),
-            })
-            .collect();
+        let enrolments = put.iter().map(Function::enrolment).collect();
         let enrolled = self.store.enroll(enrolments, Others::Stay, now.div_euclid(1000)).await?;
         let mut effects = Effects::default();
         let (mut anew, mut left): (Vec<TriggerId>, Vec<TriggerId>) = Default::default();
         for (function, enrolled) in put.into_iter().zip(&enrolled) {
-            self.learn_reasons(enrolled);
-            let (name, lane) = (function.name.clone(), function.runner.next_retry().await);
-            let moved = self.scheduler.put(Arc::new(function), enrolled, now, &mut effects);
-            if let Some(index) = self.scheduler.names.get(&name) {
-                self.scheduler.lane_is(*index, lane);
-            }
+            let moved = self.put(function, enrolled, now, &mut effects).await;
             anew.extend(moved.anew);
             left.extend(moved.left);
         }

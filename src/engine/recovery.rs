@@ -1,7 +1,5 @@
 //! What a start makes of what the last process left behind.
 
-use std::sync::Arc;
-
 use super::engine_loop::{Engine, beijing};
 use super::plan::At;
 use super::runner::{Function, Runner};
@@ -12,7 +10,7 @@ use crate::run::{Outcome, Reason};
 use crate::settings::{Misfire, OnInterrupted};
 use crate::store::StoreError;
 use crate::store::runs::{Ended, RunRecord};
-use crate::store::triggers::{Enrolment, Others};
+use crate::store::triggers::Others;
 
 impl Engine {
     /// Takes in the functions, and settles batches and runs that the last process left open.
@@ -25,13 +23,7 @@ impl Engine {
     /// The whole configuration: each trigger from its mark on, a new one from now on.
     async fn take_in(&mut self, functions: Vec<Function>) -> Result<(), StoreError> {
         let now = self.clock.now().timestamp_millis();
-        let enrolments = functions
-            .iter()
-            .map(|function| Enrolment {
-                function: function.name.clone(),
-                triggers: Arc::clone(&function.triggers),
-            })
-            .collect();
+        let enrolments = functions.iter().map(Function::enrolment).collect();
         let enrolled = self.store.enroll(enrolments, Others::Leave, now.div_euclid(1000)).await?;
         for (function, enrolled) in functions.into_iter().zip(&enrolled) {
             for (trigger, place) in function.triggers.iter().zip(&enrolled.triggers) {
@@ -44,12 +36,8 @@ impl Engine {
                     );
                 }
             }
-            self.learn_reasons(enrolled);
-            let (name, lane) = (function.name.clone(), function.runner.next_retry().await);
-            self.scheduler.put(Arc::new(function), enrolled, now, &mut Effects::default());
-            if let Some(index) = self.scheduler.names.get(&name) {
-                self.scheduler.lane_is(*index, lane);
-            }
+            // Nothing was there before that would have to move.
+            self.put(function, enrolled, now, &mut Effects::default()).await;
         }
         Ok(())
     }

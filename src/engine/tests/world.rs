@@ -390,11 +390,7 @@ impl World {
 }
 
 fn enrolments(functions: &[Arc<Function>]) -> Vec<Enrolment> {
-    let enrolment = |function: &Arc<Function>| Enrolment {
-        function: function.name.clone(),
-        triggers: Arc::clone(&function.triggers),
-    };
-    functions.iter().map(enrolment).collect()
+    functions.iter().map(|function| function.enrolment()).collect()
 }
 
 fn enlisted(functions: &[Arc<Function>], enrolled: &[Enrolled]) -> Vec<Enlisted> {
