@@ -1,9 +1,10 @@
 //! An SMTP client of our own (RFC 5321), because exact outcomes and speed on the wire are what a
 //! mass mailer is for.
 //!
-//! `reply` reads what servers say, `wire` carries bytes, `session` speaks the protocol on one
-//! connection, `verdict` turns answers into outcomes, `pool` keeps connections.
+//! `reply` reads what servers say, `wire` carries bytes, `hello` opens a connection, `session` speaks the
+//! protocol on it, `verdict` turns answers into outcomes, `pool` keeps connections.
 
+mod hello;
 mod pool;
 mod reply;
 mod session;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use super::Timeouts;
 use super::session::{After, Attempt, Session};
+use super::{Timeouts, hello};
 use crate::action::Outcome;
 use crate::action::mail::message::RenderedMail;
 use crate::clock::Clock;
@@ -57,8 +57,9 @@ impl Pool {
                     return self.settle(session, attempt);
                 }
             }
-            match Session::open(&self.0.host, self.0.port, self.0.timeouts).await {
-                Ok(mut session) => {
+            match hello::connect(&self.0.host, self.0.port, self.0.timeouts).await {
+                Ok((wire, offers)) => {
+                    let mut session = Session::new(wire, offers, self.0.timeouts);
                     let _busy = Busy::new(&self.0);
                     let attempt = session.deliver(mail).await;
                     return self.settle(session, attempt);

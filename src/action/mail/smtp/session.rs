@@ -1,13 +1,13 @@
-//! The protocol on one connection: greeting, EHLO, then one mail after the other.
+//! The protocol on one greeted connection: one mail after the other.
 //!
 //! With PIPELINING (RFC 2920) a mail's MAIL, RCPT and DATA go out in one write; without it, each
 //! waits for the answer to the one before. Either way every mail gets its exact outcome.
 
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::Timeouts;
+use super::hello::Offers;
 use super::reply::Reply;
 use super::verdict::{CLOSING, Stage, refused};
 use super::wire::{Wire, WireError};
@@ -24,19 +24,6 @@ pub(super) struct Session {
     reset_due: bool,
     /// Reused for every envelope.
     commands: String,
-}
-
-/// What the server's EHLO answer offers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an extension of its own")]
-struct Offers {
-    pipelining: bool,
-    eight_bit: bool,
-    utf8: bool,
-    /// RFC 1870: MAIL may declare the size.
-    size: bool,
-    /// The size in bytes that the server takes, if it says so.
-    limit: Option<usize>,
 }
 
 /// What became of a mail on a connection.
@@ -62,25 +49,9 @@ pub(super) enum After {
 struct Stop(Outcome, After);
 
 impl Session {
-    /// Connects, reads the greeting and says hello. The outcome is that of any mail that was to
-    /// use the connection.
-    pub(super) async fn open(host: &str, port: u16, timeouts: Timeouts) -> Result<Self, Outcome> {
-        let unreachable = |what: &dyn std::fmt::Display| Outcome::Unreachable {
-            reason: format!("could not connect to {host}:{port}: {what}"),
-        };
-        let wire = match tokio::time::timeout(timeouts.connect, Wire::connect(host, port)).await {
-            Ok(Ok(wire)) => wire,
-            Ok(Err(error)) => return Err(unreachable(&error)),
-            Err(_) => return Err(unreachable(&format!("no answer in {:?}", timeouts.connect))),
-        };
-        let mut session =
-            Self { wire, offers: Offers::default(), timeouts, reset_due: false, commands: String::new() };
-        session.greet().await.map_err(|error| match error {
-            Greet::Lost(error) => unreachable(&error),
-            Greet::Refused(Outcome::Retry { reason }) => unreachable(&reason),
-            Greet::Refused(outcome) => outcome,
-        })?;
-        Ok(session)
+    /// Speaks on a connection whose greeting is done.
+    pub(super) fn new(wire: Wire, offers: Offers, timeouts: Timeouts) -> Self {
+        Self { wire, offers, timeouts, reset_due: false, commands: String::new() }
     }
 
     /// Ready for another mail, as far as can be told without asking.
@@ -112,28 +83,6 @@ impl Session {
             self.wire.reply().await
         })
         .await;
-    }
-
-    async fn greet(&mut self) -> Result<(), Greet> {
-        let greeting = self.reply(self.timeouts.command).await?;
-        if greeting.code != 220 {
-            return Err(self.unwelcome(&greeting));
-        }
-        let name = literal(self.wire.local_addr().map_err(WireError::from)?);
-        let hello = self.ask(&format!("EHLO {name}\r\n")).await?;
-        if hello.is_positive() {
-            self.offers = Offers::read(self.wire.lines(&hello));
-            return Ok(());
-        }
-        if hello.code < 500 {
-            return Err(self.unwelcome(&hello));
-        }
-        let hello = self.ask(&format!("HELO {name}\r\n")).await?;
-        if hello.is_positive() { Ok(()) } else { Err(self.unwelcome(&hello)) }
-    }
-
-    fn unwelcome(&self, reply: &Reply) -> Greet {
-        Greet::Refused(refused(Stage::Hello, reply.code, &self.wire.text(reply)))
     }
 
     /// MAIL, RCPT and DATA, after a RSET when the last mail left a transaction open. `Ok` means
@@ -169,7 +118,10 @@ impl Session {
         const STAGES: [Stage; 4] = [Stage::Reset, Stage::Sender, Stage::Recipient, Stage::Data];
         let grouped = self.offers.pipelining;
         if grouped {
-            self.send(commands).await.map_err(|error| Stop(lost(&error), After::Stale))?;
+            self.wire
+                .send_within(commands, self.timeouts.command)
+                .await
+                .map_err(|error| Stop(lost(&error), After::Stale))?;
         }
         let stages = STAGES.iter().skip(usize::from(!self.reset_due));
         let mut refusal = None;
@@ -233,7 +185,7 @@ impl Session {
         if accepted < bytes.len() + END.len() {
             return Err(Stop(self.cut_off(written.ok()).await, After::Broken));
         }
-        let reply = match self.reply(self.timeouts.answer).await {
+        let reply = match self.wire.reply_within(self.timeouts.answer).await {
             Ok(reply) => reply,
             Err(error) => {
                 let reason = format!("the mail went out whole, but {error}");
@@ -256,7 +208,7 @@ impl Session {
     /// The body could not be written to its end. The server may have said why.
     async fn cut_off(&mut self, written: Option<std::io::Result<()>>) -> Outcome {
         const MOMENT: Duration = Duration::from_millis(200);
-        match self.reply(MOMENT).await {
+        match self.wire.reply_within(MOMENT).await {
             Ok(reply) if reply.code >= 400 => refused(Stage::Body, reply.code, &self.wire.text(&reply)),
             _ => match written {
                 Some(Err(error)) => lost(&error.into()),
@@ -265,74 +217,14 @@ impl Session {
         }
     }
 
-    /// Sends a command and waits for its answer.
-    async fn ask(&mut self, command: &str) -> Result<Reply, WireError> {
-        self.send(command).await?;
-        self.answer().await
-    }
-
-    async fn send(&mut self, commands: &str) -> Result<(), WireError> {
-        let sending = self.wire.send(commands.as_bytes());
-        tokio::time::timeout(self.timeouts.command, sending).await.map_err(|_| WireError::Timeout)??;
-        Ok(())
-    }
-
     /// Waits for the answer to a command.
     async fn answer(&mut self) -> Result<Reply, WireError> {
-        self.reply(self.timeouts.command).await
+        self.wire.reply_within(self.timeouts.command).await
     }
 
-    async fn reply(&mut self, patience: Duration) -> Result<Reply, WireError> {
-        tokio::time::timeout(patience, self.wire.reply()).await.map_err(|_| WireError::Timeout)?
-    }
-}
-
-impl Offers {
-    fn read<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
-        let mut offers = Self::default();
-        for line in lines.skip(1) {
-            let mut words = line.split_ascii_whitespace();
-            match words.next().map(str::to_ascii_uppercase).as_deref() {
-                Some("PIPELINING") => offers.pipelining = true,
-                Some("8BITMIME") => offers.eight_bit = true,
-                Some("SMTPUTF8") => offers.utf8 = true,
-                // RFC 1870 §3: no number, or 0, is no limit.
-                Some("SIZE") => {
-                    offers.size = true;
-                    let limit = words.next().and_then(|word| word.parse().ok());
-                    offers.limit = limit.filter(|limit| *limit > 0);
-                }
-                _ => {}
-            }
-        }
-        offers
-    }
-
-    /// Why this server would refuse the mail, known before asking.
-    fn cannot_take(&self, mail: &RenderedMail) -> Option<String> {
-        if mail.needs_utf8() && !self.utf8 {
-            return Some(format!(
-                "the server takes ASCII addresses only (it does not offer SMTPUTF8), not {} to {}; \
-                 a domain can be written in its xn-- form",
-                mail.from().spec(),
-                mail.to().spec(),
-            ));
-        }
-        let size = mail.bytes().len();
-        let limit = self.limit.filter(|limit| size > *limit)?;
-        Some(format!("the mail has {size} bytes, the server takes {limit}"))
-    }
-}
-
-/// Why no greeting came to pass.
-enum Greet {
-    Lost(WireError),
-    Refused(Outcome),
-}
-
-impl From<WireError> for Greet {
-    fn from(error: WireError) -> Self {
-        Self::Lost(error)
+    /// Sends a command and waits for its answer.
+    async fn ask(&mut self, command: &str) -> Result<Reply, WireError> {
+        self.wire.ask(command, self.timeouts.command).await
     }
 }
 
@@ -352,40 +244,12 @@ fn stuff(bytes: &[u8]) -> Vec<u8> {
     stuffed
 }
 
-/// What EHLO calls us: an address literal (RFC 5321 §4.1.3), since the machine's name is nobody's
-/// business and often no name that the world knows.
-fn literal(addr: SocketAddr) -> String {
-    match addr.ip().to_canonical() {
-        std::net::IpAddr::V4(ip) => format!("[{ip}]"),
-        std::net::IpAddr::V6(ip) => format!("[IPv6:{ip}]"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn offers_are_read_from_the_answer_to_ehlo() {
-        let read = |lines: &[&str]| Offers::read(lines.iter().copied());
-        let all = read(&["mx.test", "pipelining", "SIZE 1000", "8BITMIME", "SMTPUTF8", "X-OTHER"]);
-        let expected =
-            Offers { pipelining: true, eight_bit: true, utf8: true, size: true, limit: Some(1000) };
-        assert_eq!(all, expected);
-        for unlimited in ["SIZE", "SIZE 0"] {
-            assert_eq!(read(&["mx.test", unlimited]), Offers { size: true, ..Offers::default() });
-        }
-        assert_eq!(read(&["PIPELINING is our name"]), Offers::default());
-    }
-
-    #[test]
     fn dots_are_stuffed_at_line_starts_only() {
         assert_eq!(stuff(b".\r\na.b\r\n..\r\n"), b"..\r\na.b\r\n...\r\n");
-    }
-
-    #[test]
-    fn address_literals() {
-        assert_eq!(literal("127.0.0.1:5".parse().unwrap()), "[127.0.0.1]");
-        assert_eq!(literal("[::1]:5".parse().unwrap()), "[IPv6:::1]");
     }
 }

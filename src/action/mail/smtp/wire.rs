@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -45,6 +46,24 @@ impl Wire {
     /// Writes all of `bytes`.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes).await
+    }
+
+    /// Writes all of `commands`, or gives up after `patience`.
+    pub(super) async fn send_within(&mut self, commands: &str, patience: Duration) -> Result<(), WireError> {
+        let sending = self.send(commands.as_bytes());
+        tokio::time::timeout(patience, sending).await.map_err(|_| WireError::Timeout)??;
+        Ok(())
+    }
+
+    /// Waits at most `patience` for the next reply.
+    pub(super) async fn reply_within(&mut self, patience: Duration) -> Result<Reply, WireError> {
+        tokio::time::timeout(patience, self.reply()).await.map_err(|_| WireError::Timeout)?
+    }
+
+    /// Sends a command and waits for its answer; `patience` for each.
+    pub(super) async fn ask(&mut self, command: &str, patience: Duration) -> Result<Reply, WireError> {
+        self.send_within(command, patience).await?;
+        self.reply_within(patience).await
     }
 
     /// Writes `first` and then `second`, in one system call where possible. `accepted` counts the
