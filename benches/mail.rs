@@ -1,14 +1,18 @@
-//! The mail engine alone beside `smtp-source`, into one `smtp-sink` on the same machine.
+//! The mail engine alone beside `smtp-source` and `lettre`, into one `smtp-sink` on the same machine, and beside
+//! `lettre` to a server that answers after ten milliseconds.
 //!
-//! `cargo bench --bench mail` prints mails a second of each round and the medians: `wire` sends a
+//! `cargo bench --bench mail` prints mails a second of each round and the medians: `lettre` and `wire` send a
 //! rendered mail of 2 KB again and again, `row` renders a text and an HTML part for each row and
 //! sends them, `maildir` writes and syncs them to a Maildir in the temporary folder. CPU is this
 //! process's own, a mail.
 //! `GULOU_BENCH_MAILS` (40000) and `GULOU_BENCH_ROUNDS` (5) change its size.
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs, reason = "a benchmark fails by panicking")]
 
+mod lettre_client;
 mod sink;
+mod slow_server;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,9 +24,13 @@ use gulou::run::{Row, Scalar};
 use gulou::settings::{MailRoute, MailSettings, MailTransportSettings, TemplateSource};
 use rustix::time::{ClockId, clock_gettime};
 use sink::{LENGTH, SESSIONS, Sink, from_env, median};
+use tokio::runtime::Runtime;
 
 /// Mails a second, and µs of CPU a mail.
 type Figure = [f64; 2];
+
+/// To the far server.
+const FAR_SESSIONS: usize = 64;
 
 fn main() {
     if !std::env::args().any(|arg| arg == "--bench") {
@@ -31,55 +39,105 @@ fn main() {
     let mails = from_env("GULOU_BENCH_MAILS", 40_000);
     let rounds = from_env("GULOU_BENCH_ROUNDS", 5);
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    near(&runtime, mails, rounds);
+    far(&runtime, mails, rounds);
+}
+
+/// Into `smtp-sink`, and into a Maildir.
+fn near(runtime: &Runtime, mails: u32, rounds: u32) {
     let sink = Sink::start();
-    let (host, port) = (sink.address.ip().to_string(), sink.address.port());
-    let smtp = MailRoute::Smtp { host, port };
     let line = "A line of seventy-six characters, as a plain text mail has many of them...\n";
-    let plain = Arc::new(action(smtp.clone(), &line.repeat(LENGTH / line.len() - 3), None));
+    let plain = Arc::new(action(smtp(sink.address), &line.repeat(LENGTH / line.len() - 3), None));
     let paragraph = "您好，{{ name }}。鼓楼为您报时，已有六百年。每到更时，钟鼓齐鸣，声闻十余里。".repeat(4);
     let html = format!("<p>{paragraph}</p>");
-    let rich = Arc::new(action(smtp, &paragraph, Some(&html)));
+    let rich = Arc::new(action(smtp(sink.address), &paragraph, Some(&html)));
     let folder = tempfile::tempdir().unwrap();
     let maildir = Arc::new(action(MailRoute::Maildir(folder.path().to_owned()), &paragraph, Some(&html)));
-    println!("wire: {} bytes a mail, row: {}", mail(&plain, 1).bytes().len(), mail(&rich, 1).bytes().len());
+    let ready_made = mail(&plain, 1).bytes().to_vec();
+    println!("wire: {} bytes a mail, row: {}", ready_made.len(), mail(&rich, 1).bytes().len());
     println!("render alone: {:.2} µs a row", render(&rich, mails));
-    println!("{mails} mails a round, {SESSIONS} at a time; mails a second (µs CPU a mail)");
-    println!(
-        "{:>6}  {:>11}  {:>16}  {:>5}  {:>16}  {:>5}  {:>16}",
-        "round", "smtp-source", "wire", "ratio", "row", "ratio", "maildir"
-    );
-    let mut figures: [Vec<f64>; 9] = Default::default();
-    for round in 1..=rounds {
-        let source = sink.smtp_source(mails);
-        let wire = runtime.block_on(run(&plain, mails, false));
-        let row = runtime.block_on(run(&rich, mails, true));
-        let files = runtime.block_on(run(&maildir, mails / 10, true));
-        let ratios = [wire[0] / source, row[0] / source];
-        let all = [source, wire[0], wire[1], ratios[0], row[0], row[1], ratios[1], files[0], files[1]];
-        print_line(&round.to_string(), all);
-        for (column, figure) in figures.iter_mut().zip(all) {
-            column.push(figure);
+    println!("{mails} mails a round, {SESSIONS} connections; mails a second (µs CPU a mail)");
+    let mut table = Table::new(&["smtp-source", "lettre", "wire", "row", "maildir"]);
+    for _ in 0..rounds {
+        let source = [sink.smtp_source(mails), f64::NAN];
+        let lettre = runtime.block_on(lettre(sink.address, SESSIONS, mails, &ready_made));
+        let wire = runtime.block_on(run(&plain, SESSIONS, mails, false));
+        let row = runtime.block_on(run(&rich, SESSIONS, mails, true));
+        let files = runtime.block_on(run(&maildir, SESSIONS, mails / 10, true));
+        table.round(&[source, lettre, wire, row, files]);
+    }
+    table.end();
+}
+
+/// To a server that answers after ten milliseconds.
+fn far(runtime: &Runtime, mails: u32, rounds: u32) {
+    let address = slow_server::start();
+    let plain = Arc::new(action(smtp(address), "A short mail.\n", None));
+    let ready_made = mail(&plain, 1).bytes().to_vec();
+    println!("a server that answers after 10 ms, {FAR_SESSIONS} connections; CPU with the server's");
+    let mut table = Table::new(&["lettre", "wire"]);
+    for _ in 0..rounds {
+        let lettre = runtime.block_on(lettre(address, FAR_SESSIONS, mails / 10, &ready_made));
+        let wire = runtime.block_on(run(&plain, FAR_SESSIONS, mails / 2, false));
+        table.round(&[lettre, wire]);
+    }
+    table.end();
+}
+
+/// Prints rounds, and in the end the medians and how much faster each is than the first.
+struct Table {
+    names: &'static [&'static str],
+    rounds: Vec<Vec<Figure>>,
+}
+
+impl Table {
+    fn new(names: &'static [&'static str]) -> Self {
+        let heads: String = names.iter().map(|name| format!("  {name:>16}")).collect();
+        println!("{:>6}{heads}", "round");
+        Self { names, rounds: Vec::new() }
+    }
+
+    fn round(&mut self, figures: &[Figure]) {
+        self.rounds.push(figures.to_vec());
+        Self::line(&self.rounds.len().to_string(), figures);
+    }
+
+    fn line(name: &str, figures: &[Figure]) {
+        let cell = |[speed, cpu]: &Figure| {
+            if cpu.is_nan() { format!("  {speed:>16.0}") } else { format!("  {speed:>8.0} ({cpu:>5.1})") }
+        };
+        println!("{name:>6}{}", figures.iter().map(cell).collect::<String>());
+    }
+
+    fn end(&self) {
+        let column =
+            |index: usize, part: usize| median(self.rounds.iter().map(|round| round[index][part]).collect());
+        let medians: Vec<Figure> =
+            (0..self.names.len()).map(|index| [column(index, 0), column(index, 1)]).collect();
+        Self::line("median", &medians);
+        for (base, [speed, _]) in medians.iter().enumerate().take(self.names.len() - 1) {
+            let ratios = medians.iter().map(|[other, _]| format!("  {:>16.2}", other / speed));
+            println!("{:>6}{}  times {}", "", ratios.collect::<String>(), self.names[base]);
         }
     }
-    print_line("median", figures.map(median));
 }
 
-fn print_line(
-    name: &str,
-    [source, wire, wire_cpu, wire_ratio, row, row_cpu, row_ratio, file, file_cpu]: [f64; 9],
-) {
-    println!(
-        "{name:>6}  {source:>11.0}  {wire:>8.0} ({wire_cpu:>5.1})  {wire_ratio:>5.2}  \
-         {row:>8.0} ({row_cpu:>5.1})  {row_ratio:>5.2}  {file:>8.0} ({file_cpu:>5.1})"
-    );
+fn smtp(address: SocketAddr) -> MailRoute {
+    MailRoute::Smtp { host: address.ip().to_string(), port: address.port() }
 }
 
-/// Delivers in as many lanes as `smtp-source` has connections.
-async fn run(action: &Arc<MailAction>, mails: u32, render_each: bool) -> Figure {
+async fn lettre(address: SocketAddr, connections: usize, mails: u32, message: &[u8]) -> Figure {
+    let cpu = cpu_seconds();
+    let speed = lettre_client::send(address, connections, mails, message.to_vec()).await;
+    [speed, (cpu_seconds() - cpu) * 1e6 / f64::from(mails)]
+}
+
+/// Delivers in as many lanes as keep `connections` busy.
+async fn run(action: &Arc<MailAction>, connections: usize, mails: u32, render_each: bool) -> Figure {
     let next = Arc::new(AtomicU32::new(0));
     let clock = Clock::system();
     let cpu = cpu_seconds();
-    let lanes: Vec<_> = (0..SESSIONS)
+    let lanes: Vec<_> = (0..action.at_once(connections))
         .map(|_| {
             let (action, next) = (action.clone(), next.clone());
             tokio::spawn(async move {

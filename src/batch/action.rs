@@ -47,6 +47,13 @@ impl Deliver for RowAction {
         }
     }
 
+    fn at_once(&self, concurrency: usize) -> usize {
+        match self {
+            Self::Mail(mail) => mail.at_once(concurrency),
+            Self::Http(_) => concurrency,
+        }
+    }
+
     async fn deliver(&self, rendered: &Outgoing) -> Outcome {
         match (self, rendered) {
             (Self::Mail(action), Outgoing::Mail(mail)) => action.deliver(mail).await,

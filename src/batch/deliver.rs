@@ -18,6 +18,11 @@ pub trait Deliver: Debug + Send + Sync + 'static {
     /// Fills the templates with all rows of a run; the row of `delivery` has no columns.
     fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Self::Rendered, Outcome>;
 
+    /// How many deliveries may be under way when the batch's `concurrency` is this.
+    fn at_once(&self, concurrency: usize) -> usize {
+        concurrency
+    }
+
     /// Sends it and says what became of it. A call that is dropped leaves it in doubt.
     fn deliver(&self, rendered: &Self::Rendered) -> impl Future<Output = Outcome> + Send;
 

@@ -46,7 +46,8 @@ fn a_server_that_is_not_there_is_named_and_costs_no_row() {
         let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         gone.local_addr().unwrap().port()
     };
-    let mailing = Mailing::to(&format!("smtp://127.0.0.1:{port}"), 30, &json!({ "patience": "1s" }));
+    let mailing =
+        Mailing::to(&format!("smtp://127.0.0.1:{port}"), 30, &json!({ "patience": "1s", "concurrency": 4 }));
     let ran = mailing.project().gulou(&["fire", "mailing"]).expect_code(1);
     let named = format!("could not connect to 127.0.0.1:{port}: ");
     assert!(
@@ -57,6 +58,6 @@ fn a_server_that_is_not_there_is_named_and_costs_no_row() {
     let waiting =
         mailing.project().gulou(&["batch", "rows", "mailing", "--retrying", "--json"]).expect_code(0);
     let waiting = waiting.stdout.lines().count();
-    assert!(waiting <= 16, "no more rows were tried than go out at a time: {waiting}");
+    assert!(waiting <= 12, "no more rows were tried than go out at a time: {waiting}");
     assert_eq!(mailing.open_rows(), 30);
 }

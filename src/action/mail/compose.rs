@@ -99,8 +99,14 @@ impl MailAction {
         self.build(&Context::values(values, fire_time, now), reservation, now)
     }
 
-    /// Hands the mail over. May be called many times at once; the transport has as many
-    /// connections as there are calls. A dropped future leaves the mail in doubt.
+    /// How many deliveries at once keep that many connections busy: a connection has the next mail under way while
+    /// the server answers to the last one.
+    pub fn at_once(&self, connections: usize) -> usize {
+        self.transport.at_once(connections)
+    }
+
+    /// Hands the mail over. May be called many times at once; see [`MailAction::at_once`]. A dropped future leaves the
+    /// mail in doubt.
     pub async fn deliver(&self, mail: &RenderedMail) -> Outcome {
         self.transport.deliver(mail).await
     }

@@ -39,10 +39,9 @@ impl Maildir {
     /// Writes and syncs, off the async threads.
     pub(super) async fn deliver(&self, mail: &RenderedMail) -> Outcome {
         let shared = self.0.clone();
-        let name = mail.id().to_owned();
-        let bytes = mail.shared_bytes();
-        let written = tokio::task::spawn_blocking(move || match shared.write(&name, &bytes) {
-            Ok(()) => Outcome::Sent { detail: format!("new/{name}") },
+        let mail = mail.clone();
+        let written = tokio::task::spawn_blocking(move || match shared.write(mail.id(), mail.bytes()) {
+            Ok(()) => Outcome::Sent { detail: format!("new/{}", mail.id()) },
             Err(fault) => shared.outcome(&fault),
         });
         written.await.unwrap_or_else(|lost| Outcome::Uncertain {

@@ -33,13 +33,17 @@ pub(super) struct Parts {
     pub(super) now: DateTime<Utc>,
 }
 
-/// A mail ready to be delivered.
+/// A mail ready to be delivered. Clones share it.
+#[derive(Clone, Debug)]
+pub struct RenderedMail(Arc<Whole>);
+
 #[derive(Debug)]
-pub struct RenderedMail {
+struct Whole {
     parts: Parts,
     id: String,
-    bytes: Arc<Vec<u8>>,
+    bytes: Vec<u8>,
     needs_stuffing: bool,
+    needs_utf8: bool,
 }
 
 impl RenderedMail {
@@ -60,47 +64,48 @@ impl RenderedMail {
             });
         }
         let needs_stuffing = memchr::memmem::find(&bytes, b"\n.").is_some();
-        Ok(Self { parts, id, bytes: Arc::new(bytes), needs_stuffing })
+        let needs_utf8 = !bytes.is_ascii();
+        Ok(Self(Arc::new(Whole { parts, id, bytes, needs_stuffing, needs_utf8 })))
     }
 
     /// The envelope's sender, and the `From` header.
     pub fn from(&self) -> &Address {
-        &self.parts.from
+        &self.0.parts.from
     }
 
     /// The envelope's recipient, and the `To` header.
     pub fn to(&self) -> &Address {
-        &self.parts.to
+        &self.0.parts.to
     }
 
     /// The subject, decoded.
     pub fn subject(&self) -> &str {
-        &self.parts.subject
+        &self.0.parts.subject
     }
 
     /// The plain text part, decoded.
     pub fn text(&self) -> Option<&str> {
-        self.parts.text.as_deref()
+        self.0.parts.text.as_deref()
     }
 
     /// The HTML part, decoded.
     pub fn html(&self) -> Option<&str> {
-        self.parts.html.as_deref()
+        self.0.parts.html.as_deref()
     }
 
     /// The whole RFC 5322 message: CRLF line ends, the last line included; not dot-stuffed.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.0.bytes
     }
 
     /// `Message-ID`, without its angle brackets.
     pub fn message_id(&self) -> String {
-        format!("{}@{}", self.id, self.parts.from.domain())
+        format!("{}@{}", self.0.id, self.0.parts.from.domain())
     }
 
     /// The headers as a person reads them: decoded and unfolded, in the message's order.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
-        let parts = &self.parts;
+        let parts = &self.0.parts;
         let mut headers = vec![
             ("From", parts.from.to_string()),
             ("To", parts.to.to_string()),
@@ -124,24 +129,19 @@ impl RenderedMail {
         headers.chain([String::new()]).chain(body.lines().map(str::to_owned)).collect()
     }
 
-    /// The message, for a thread that may outlive the caller.
-    pub(super) fn shared_bytes(&self) -> Arc<Vec<u8>> {
-        self.bytes.clone()
-    }
-
     /// The reservation, in characters that file names and message ids may have.
     pub(super) fn id(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
     /// A line starts with a dot.
     pub(super) fn needs_stuffing(&self) -> bool {
-        self.needs_stuffing
+        self.0.needs_stuffing
     }
 
     /// Only a server with SMTPUTF8 takes it.
     pub(super) fn needs_utf8(&self) -> bool {
-        !self.bytes.is_ascii()
+        self.0.needs_utf8
     }
 }
 

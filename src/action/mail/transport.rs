@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::maildir::Maildir;
 use super::message::RenderedMail;
-use super::smtp::{Pool, Timeouts};
+use super::smtp::{MAILS_PER_CONNECTION, Pool, Timeouts};
 use crate::action::Outcome;
 use crate::clock::Clock;
 use crate::settings::{MailRoute, MailTransportSettings};
@@ -42,6 +42,14 @@ impl Transport {
         match &self.route {
             Route::Maildir(_) => {}
             Route::Smtp(pool) => pool.close().await,
+        }
+    }
+
+    /// How many deliveries at once keep `connections` of them busy.
+    pub(super) fn at_once(&self, connections: usize) -> usize {
+        match &self.route {
+            Route::Maildir(_) => connections,
+            Route::Smtp(_) => connections.saturating_mul(MAILS_PER_CONNECTION),
         }
     }
 

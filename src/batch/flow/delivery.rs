@@ -76,7 +76,7 @@ impl Deliveries {
 impl<A: Deliver> Flow<'_, A> {
     /// Starts what may start. Answers how long the rate makes the next one wait.
     pub(super) fn start_deliveries(&mut self) -> Option<Duration> {
-        while self.deliveries.len() < self.job.settings.concurrency.max(1) && self.in_second_look == 0 {
+        while self.deliveries.len() < self.at_once && self.in_second_look == 0 {
             let read_at = self.ready.front()?.read_at;
             let now = self.job.clock.monotonic();
             if let Some(outage) = &self.outage {

@@ -114,6 +114,8 @@ pub(super) struct Flow<'a, A: Deliver> {
     /// Where the sweep stands if nothing that is ready is started.
     started: Position,
     deliveries: Deliveries,
+    /// How many of them there may be.
+    at_once: usize,
     outage: Option<Outage>,
     /// Outcomes that are not written yet.
     settled: Vec<Settled>,
@@ -157,6 +159,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
         } else {
             Intake::new(&scope.sweep, budget, job.page())
         };
+        let at_once = job.action.at_once(job.settings.concurrency).max(1);
         Self {
             started: intake.taken.clone(),
             account: Account { remaining: scope.sweep.remaining, ..Account::default() },
@@ -175,7 +178,8 @@ impl<'a, A: Deliver> Flow<'a, A> {
             intake,
             ready: VecDeque::new(),
             outage: None,
-            depth: (2 * job.settings.concurrency).clamp(1, job.settings.window.max(1)),
+            depth: (2 * at_once).clamp(1, job.settings.window.max(1)),
+            at_once,
             settled: Vec::new(),
             to_mark: Vec::new(),
             to_forget: Vec::new(),

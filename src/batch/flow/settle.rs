@@ -163,7 +163,7 @@ impl<A: Deliver> Flow<'_, A> {
 
     /// Enough is reserved to keep the deliveries busy: outcomes may gather, so that more of them share a commit.
     fn may_gather(&self) -> bool {
-        let slack = self.ready.len() > self.job.settings.concurrency;
+        let slack = self.ready.len() > self.at_once;
         slack
             && self.stop.is_none()
             && self.outage.is_none()
@@ -192,7 +192,7 @@ impl<A: Deliver> Flow<'_, A> {
         self.account.remaining = self.account.remaining.map(|left| left.saturating_sub(passed));
         self.account.selected += passed - refused.len() as u64;
         self.intake.give_back(refused.len());
-        if self.ready.is_empty() && self.deliveries.len() < self.job.settings.concurrency {
+        if self.ready.is_empty() && self.deliveries.len() < self.at_once {
             // Deliveries had to wait for this: reserve further ahead from now on.
             self.depth = (self.depth * 2).min(self.job.settings.window).max(1);
         }

@@ -2,8 +2,10 @@
 //! mass mailer is for.
 //!
 //! `reply` reads what servers say, `wire` carries bytes, `hello` opens a connection, `session` speaks the
-//! protocol on it, `verdict` turns answers into outcomes, `pool` keeps connections.
+//! protocol on it, `connection` lets it carry one mail after the other, `verdict` turns answers into outcomes, `pool`
+//! has the mails and the connections of a server.
 
+mod connection;
 mod hello;
 mod pool;
 mod reply;
@@ -13,7 +15,7 @@ mod wire;
 
 use std::time::Duration;
 
-pub(super) use pool::Pool;
+pub(super) use pool::{MAILS_PER_CONNECTION, Pool};
 
 /// How long to wait for a server, and how long to keep a connection that has nothing to do.
 #[derive(Clone, Copy, Debug)]

@@ -1,177 +1,279 @@
-//! Connections to one server: as many as there are mails in delivery, kept for the next ones.
+//! The mails for one server and the connections that carry them.
+//!
+//! A connection has up to three mails at once: one whose body is out, one whose envelope is, and one that waits to
+//! follow. So there is one connection for each three mails in delivery, and a server is asked for no more than
+//! it takes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::sync::oneshot;
 
-use super::session::{After, Attempt, Session};
-use super::{Timeouts, hello};
+use super::{Timeouts, connection};
 use crate::action::Outcome;
 use crate::action::mail::message::RenderedMail;
 use crate::clock::Clock;
+
+/// How many mails in delivery keep a connection busy.
+pub(in crate::action::mail) const MAILS_PER_CONNECTION: usize = 3;
+
+/// A server that took fewer connections than were asked for is not asked for more until this is over.
+const ENOUGH: Duration = Duration::from_secs(30);
 
 /// The pool of one server.
 #[derive(Debug)]
 pub(in crate::action::mail) struct Pool(Arc<Shared>);
 
+/// What the connections of a server share.
 #[derive(Debug)]
-struct Shared {
-    host: String,
-    port: u16,
+pub(super) struct Shared {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) timeouts: Timeouts,
     clock: Clock,
-    timeouts: Timeouts,
-    idle: Mutex<Idle>,
-    /// A busy connection is done.
-    freed: Notify,
+    state: Mutex<State>,
+    /// Mails that were handed in and have no outcome yet.
+    under_way: AtomicUsize,
+    /// The server answers an envelope that comes with the body before it.
+    overlaps: AtomicBool,
 }
 
-/// One of the connections that carry a mail, for as long as this value lives.
-struct Busy<'a>(&'a Shared);
+/// A mail and who waits for its outcome.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) mail: RenderedMail,
+    outcome: oneshot::Sender<Outcome>,
+}
 
 #[derive(Debug, Default)]
-struct Idle {
-    /// The newest last; each with the monotonic time since which it has had nothing to do.
-    sessions: Vec<(Duration, Session)>,
-    /// Connections that carry a mail.
-    busy: usize,
-    /// A sweep that closes old ones is on its way.
-    sweeping: bool,
+struct State {
+    /// Mails that no connection has taken.
+    queue: VecDeque<Job>,
+    /// Connections that are not open yet.
+    opening: usize,
+    /// Connections that are.
+    open: usize,
+    /// Those that have nothing to do; the one that was used last is last.
+    waiting: Vec<Waiting>,
+    /// Numbers those that wait.
+    waits: u64,
+    /// Until when the server is not asked for another connection, monotonic.
+    enough_until: Duration,
 }
+
+/// A connection with nothing to do.
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    /// Dropped: the connection ends.
+    hand: oneshot::Sender<Job>,
+    /// Ends when the connection has.
+    ended: oneshot::Receiver<()>,
+}
+
+/// A waiting connection's side of it.
+#[derive(Debug)]
+pub(super) struct Wait {
+    number: u64,
+    /// The mail that comes; an error: the connection is to end.
+    pub(super) handed: oneshot::Receiver<Job>,
+    /// To be dropped when the connection is over.
+    pub(super) end: oneshot::Sender<()>,
+}
+
+/// What a connection does next.
+#[derive(Debug)]
+pub(super) enum Next {
+    /// This mail.
+    Job(Job),
+    /// Nothing until one comes.
+    Wait(Wait),
+}
+
+/// Counts a mail as under way for as long as this value lives.
+struct UnderWay<'a>(&'a AtomicUsize);
 
 impl Pool {
     pub(in crate::action::mail) fn new(host: String, port: u16, clock: Clock, timeouts: Timeouts) -> Self {
-        let (idle, freed) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Shared { host, port, clock, timeouts, idle, freed }))
+        Self(Arc::new(Shared {
+            host,
+            port,
+            timeouts,
+            clock,
+            state: Mutex::default(),
+            under_way: AtomicUsize::new(0),
+            overlaps: AtomicBool::new(true),
+        }))
     }
 
-    /// Delivers on an idle connection, or on a new one when there is none, or when the idle one
-    /// turns out to be dead before the server has answered anything about this mail. A server that takes no more
-    /// connections is waited for until one of those it has is free.
+    /// Delivers on whichever connection is free first. A mail whose connection died before the server answered
+    /// anything about it goes to another. A server that takes no more connections is waited for until one of those it
+    /// has is free. A dropped call takes the mail back if no connection has taken it, and leaves it in doubt otherwise.
     pub(in crate::action::mail) async fn deliver(&self, mail: &RenderedMail) -> Outcome {
-        loop {
-            if let Some((mut session, _busy)) = self.0.take() {
-                let attempt = session.deliver(mail).await;
-                if attempt.after != After::Stale {
-                    return self.settle(session, attempt);
-                }
-            }
-            match hello::connect(&self.0.host, self.0.port, self.0.timeouts).await {
-                Ok((wire, offers)) => {
-                    let mut session = Session::new(wire, offers, self.0.timeouts);
-                    let _busy = Busy::new(&self.0);
-                    let attempt = session.deliver(mail).await;
-                    return self.settle(session, attempt);
-                }
-                Err(Outcome::Unreachable { reason }) => {
-                    if !self.0.one_is_freed().await {
-                        return Outcome::Unreachable { reason };
-                    }
-                }
-                Err(outcome) => return outcome,
-            }
-        }
+        let (outcome, answer) = oneshot::channel();
+        let _under_way = UnderWay::new(&self.0.under_way);
+        self.0.submit(Job { mail: mail.clone(), outcome });
+        answer.await.unwrap_or_else(|_| Outcome::Uncertain {
+            reason: "the connection was given up while the mail was on its way".to_owned(),
+        })
     }
 
-    /// Says QUIT on all idle connections at once.
+    /// Says QUIT on all idle connections at once. Later deliveries open new ones.
     pub(in crate::action::mail) async fn close(&self) {
-        let sessions = std::mem::take(&mut self.0.lock().sessions);
-        quit(sessions).await;
-    }
-
-    fn settle(&self, session: Session, attempt: Attempt) -> Outcome {
-        if attempt.after == After::Usable {
-            self.put(session);
+        let waiting = std::mem::take(&mut self.0.lock().waiting);
+        let goodbyes: Vec<_> = waiting.into_iter().map(|waiting| waiting.ended).collect();
+        for ended in goodbyes {
+            // It is dropped and never sent: both are the end.
+            let _ = ended.await;
         }
-        attempt.outcome
     }
+}
 
-    fn put(&self, session: Session) {
-        let mut idle = self.0.lock();
-        idle.sessions.push((self.0.clock.monotonic(), session));
-        if !idle.sweeping {
-            idle.sweeping = true;
-            tokio::spawn(sweep(Arc::downgrade(&self.0)));
-        }
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.0.lock().waiting.clear();
     }
 }
 
 impl Shared {
-    /// The connection that was used last, if it is still there: the others may grow old and go.
-    fn take(&self) -> Option<(Session, Busy<'_>)> {
-        loop {
-            let (mut session, busy) = {
-                let mut idle = self.lock();
-                let (_, session) = idle.sessions.pop()?;
-                idle.busy += 1;
-                (session, Busy(self))
-            };
-            if session.is_quiet() {
-                return Some((session, busy));
+    /// Hands a mail to a connection that waits, or lines it up and sees to it that there are connections enough.
+    fn submit(self: &Arc<Self>, job: Job) {
+        let mut state = self.lock();
+        let mut job = job;
+        while let Some(waiting) = state.waiting.pop() {
+            match waiting.hand.send(job) {
+                Ok(()) => return,
+                // It is ending.
+                Err(back) => job = back,
+            }
+        }
+        state.queue.push_back(job);
+        self.open_more(&mut state);
+    }
+
+    /// A mail that waits.
+    pub(super) fn take(&self) -> Option<Job> {
+        self.lock().first()
+    }
+
+    /// Gives a mail back that the server has not heard of; it is the next to go.
+    pub(super) fn put_back(self: &Arc<Self>, job: Job) {
+        let mut state = self.lock();
+        state.queue.push_front(job);
+        self.open_more(&mut state);
+    }
+
+    /// A mail that waits; or, if there is none, the place of a connection that has nothing to do.
+    pub(super) fn take_or_wait(&self) -> Next {
+        let mut state = self.lock();
+        if let Some(job) = state.first() {
+            return Next::Job(job);
+        }
+        let (hand, handed) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        state.waits += 1;
+        let number = state.waits;
+        state.waiting.push(Waiting { number, hand, ended });
+        Next::Wait(Wait { number, handed, end })
+    }
+
+    /// A connection that waits is to end. It may have been handed a mail meanwhile.
+    pub(super) fn wait_no_more(&self, wait: &mut Wait) -> Option<Job> {
+        self.lock().waiting.retain(|waiting| waiting.number != wait.number);
+        wait.handed.try_recv().ok()
+    }
+
+    /// A connection is open.
+    pub(super) fn opened(&self) {
+        let mut state = self.lock();
+        state.opening -= 1;
+        state.open += 1;
+    }
+
+    /// A connection could not be opened. Mails wait for those that there are; without any they have this outcome.
+    pub(super) fn not_opened(&self, outcome: &Outcome) {
+        let mut state = self.lock();
+        state.opening -= 1;
+        state.enough_until = self.clock.monotonic() + ENOUGH;
+        if state.open + state.opening == 0 {
+            for job in std::mem::take(&mut state.queue) {
+                job.settle(outcome.clone());
             }
         }
     }
 
-    /// Waits until a connection may be idle; false: there is none at all.
-    async fn one_is_freed(&self) -> bool {
-        let mut freed = std::pin::pin!(self.freed.notified());
-        // From here on none is missed.
-        freed.as_mut().enable();
-        let (idle, busy) = {
-            let idle = self.lock();
-            (idle.sessions.len(), idle.busy)
-        };
-        if idle == 0 && busy > 0 {
-            freed.await;
+    /// An open connection has ended. Mails that wait get another.
+    pub(super) fn closed(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.open -= 1;
+        self.open_more(&mut state);
+    }
+
+    /// The server does not answer an envelope that comes with the body before it.
+    pub(super) fn overlap_no_more(&self) {
+        if self.overlaps.swap(false, Ordering::Relaxed) {
+            tracing::warn!(
+                server = format!("{}:{}", self.host, self.port),
+                "the server offers PIPELINING and does not answer to it; mails wait for one another from now on"
+            );
         }
-        idle + busy > 0
     }
 
-    /// Takes out what has been idle for too long. Nothing left: the sweep ends.
-    fn expired(&self) -> (Vec<(Duration, Session)>, bool) {
-        let now = self.clock.monotonic();
-        let mut idle = self.lock();
-        let young =
-            idle.sessions.partition_point(|(since, _)| now.saturating_sub(*since) >= self.timeouts.idle);
-        let expired = idle.sessions.drain(..young).collect();
-        idle.sweeping = !idle.sessions.is_empty();
-        (expired, idle.sweeping)
+    /// An envelope may go out with the body before it.
+    pub(super) fn overlaps(&self) -> bool {
+        self.overlaps.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<'a> Busy<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.lock().busy += 1;
-        Self(shared)
-    }
-}
-
-impl Drop for Busy<'_> {
-    fn drop(&mut self) {
-        self.0.lock().busy -= 1;
-        self.0.freed.notify_waiters();
-    }
-}
-
-/// Closes connections that have been idle for too long, and ends when none is left.
-async fn sweep(pool: Weak<Shared>) {
-    loop {
-        let Some(patience) = pool.upgrade().map(|pool| pool.timeouts.idle) else { return };
-        tokio::time::sleep(patience).await;
-        let Some((expired, more)) = pool.upgrade().map(|pool| pool.expired()) else { return };
-        quit(expired).await;
-        if !more {
+    /// Opens what connections the mails that wait are worth.
+    fn open_more(self: &Arc<Self>, state: &mut State) {
+        if state.queue.is_empty() {
             return;
         }
+        let there = state.open + state.opening;
+        let worth = self.under_way.load(Ordering::Relaxed).div_ceil(MAILS_PER_CONNECTION);
+        let may = there == 0 || self.clock.monotonic() >= state.enough_until;
+        if there < worth.max(1) && may {
+            state.opening += 1;
+            tokio::spawn(connection::serve(Arc::clone(self)));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-async fn quit(sessions: Vec<(Duration, Session)>) {
-    let goodbyes: JoinSet<()> = sessions.into_iter().map(|(_, session)| session.quit()).collect();
-    goodbyes.join_all().await;
+impl State {
+    /// The first mail in line that is still wanted.
+    fn first(&mut self) -> Option<Job> {
+        loop {
+            let job = self.queue.pop_front()?;
+            if !job.outcome.is_closed() {
+                return Some(job);
+            }
+        }
+    }
+}
+
+impl Job {
+    /// Says what became of the mail.
+    pub(super) fn settle(self, outcome: Outcome) {
+        // Nobody waits any more: whoever handed it in has it down as uncertain.
+        let _ = self.outcome.send(outcome);
+    }
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }

@@ -1,7 +1,8 @@
-//! The protocol on one greeted connection: one mail after the other.
+//! The protocol on one greeted connection: envelopes, bodies, and what the server answers to them.
 //!
-//! With PIPELINING (RFC 2920) a mail's MAIL, RCPT and DATA go out in one write; without it, each
-//! waits for the answer to the one before. Either way every mail gets its exact outcome.
+//! With PIPELINING (RFC 2920) a mail's MAIL, RCPT and DATA go out in one write, and that write may carry the body
+//! of the mail before as well: DATA ends a group, but a body's final dot does not. Without it, each command waits
+//! for the answer to the one before. Either way every mail gets its exact outcome.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use super::wire::{Wire, WireError};
 use crate::action::Outcome;
 use crate::action::mail::message::RenderedMail;
 
+/// The line that ends a body.
+const END: &str = ".\r\n";
+
 /// A greeted connection.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -22,36 +26,47 @@ pub(super) struct Session {
     timeouts: Timeouts,
     /// The last mail left a transaction open.
     reset_due: bool,
-    /// Reused for every envelope.
-    commands: String,
+    /// What goes out behind a body, or alone; the envelope of the mail that comes next is in it.
+    out: String,
+    /// Where in `out` that envelope starts.
+    envelope_at: usize,
 }
 
-/// What became of a mail on a connection.
+/// What the server made of an envelope.
 #[derive(Debug)]
-pub(super) struct Attempt {
+pub(super) enum Envelope {
+    /// It waits for the body.
+    Accepted,
+    /// It does not take the mail.
+    Refused {
+        /// What becomes of the mail.
+        outcome: Outcome,
+        /// It waits for the body all the same (RFC 2920 §3.1).
+        body_due: bool,
+    },
+    /// The connection is over.
+    Lost {
+        /// What becomes of the mail, if it is not tried on another connection.
+        outcome: Outcome,
+        /// The server had not answered anything about it.
+        unheard: bool,
+        /// The server was silent, and the connection did not break.
+        silent: bool,
+    },
+}
+
+/// What became of a body.
+#[derive(Debug)]
+pub(super) struct Settled {
     pub(super) outcome: Outcome,
-    /// What the connection is good for now.
-    pub(super) after: After,
+    /// The connection goes on, with the next envelope if there was one.
+    pub(super) usable: bool,
 }
-
-/// The state of a connection after a mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
-    /// The next mail may use it.
-    Usable,
-    /// It is gone, or in an unknown state.
-    Broken,
-    /// It was gone before the server answered anything about this mail.
-    Stale,
-}
-
-/// Why the envelope or the body ended early.
-struct Stop(Outcome, After);
 
 impl Session {
     /// Speaks on a connection whose greeting is done.
     pub(super) fn new(wire: Wire, offers: Offers, timeouts: Timeouts) -> Self {
-        Self { wire, offers, timeouts, reset_due: false, commands: String::new() }
+        Self { wire, offers, timeouts, reset_due: false, out: String::new(), envelope_at: 0 }
     }
 
     /// Ready for another mail, as far as can be told without asking.
@@ -59,85 +74,88 @@ impl Session {
         self.wire.is_quiet()
     }
 
-    /// Delivers one mail.
-    pub(super) async fn deliver(&mut self, mail: &RenderedMail) -> Attempt {
-        if let Some(reason) = self.offers.cannot_take(mail) {
-            return Attempt { outcome: Outcome::Failed { reason }, after: After::Usable };
+    /// Waits until the server says something unasked, or hangs up.
+    pub(super) async fn disturbed(&mut self) {
+        self.wire.disturbed().await;
+    }
+
+    /// The next envelope may go out with the body before it.
+    pub(super) fn may_overlap(&self) -> bool {
+        self.offers.pipelining
+    }
+
+    /// Why this server would refuse the mail, known before asking.
+    pub(super) fn cannot_take(&self, mail: &RenderedMail) -> Option<String> {
+        self.offers.cannot_take(mail)
+    }
+
+    /// Sends a mail's envelope when nothing else is on its way. [`Session::envelope`] hears what becomes of it.
+    pub(super) async fn begin(&mut self, mail: &RenderedMail) -> Result<(), WireError> {
+        self.out.clear();
+        self.compose(mail);
+        if self.offers.pipelining {
+            self.wire.send_within(&self.out, self.timeouts.command).await?;
         }
-        let delivered = match self.envelope(mail).await {
-            Ok(()) => self.body(mail).await,
-            Err(stop) => Err(stop),
-        };
-        match delivered {
-            Ok(outcome) => Attempt { outcome, after: After::Usable },
-            Err(Stop(outcome, after)) => Attempt { outcome, after },
-        }
+        Ok(())
     }
 
-    /// Says goodbye, and waits a moment for the answer.
-    pub(super) async fn quit(mut self) {
-        const PATIENCE: Duration = Duration::from_secs(2);
-        // Whatever happens, the connection is over.
-        let _ = tokio::time::timeout(PATIENCE, async {
-            self.wire.send(b"QUIT\r\n").await?;
-            self.wire.reply().await
-        })
-        .await;
-    }
-
-    /// MAIL, RCPT and DATA, after a RSET when the last mail left a transaction open. `Ok` means
-    /// that the server waits for the body. The first refusal decides what becomes of the mail.
-    async fn envelope(&mut self, mail: &RenderedMail) -> Result<(), Stop> {
-        let mut commands = std::mem::take(&mut self.commands);
-        self.compose(&mut commands, mail);
-        let result = self.converse(&commands).await;
-        self.commands = commands;
-        result
-    }
-
-    fn compose(&self, commands: &mut String, mail: &RenderedMail) {
-        commands.clear();
+    /// Writes the envelope of `mail` behind what is in `out`.
+    fn compose(&mut self, mail: &RenderedMail) {
+        self.envelope_at = self.out.len();
+        let out = &mut self.out;
         if self.reset_due {
-            commands.push_str("RSET\r\n");
+            out.push_str("RSET\r\n");
         }
-        // Writing to a String cannot fail.
-        let _ = write!(commands, "MAIL FROM:<{}>", mail.from().spec());
+        for part in ["MAIL FROM:<", mail.from().spec(), ">"] {
+            out.push_str(part);
+        }
         if self.offers.size {
-            let _ = write!(commands, " SIZE={}", mail.bytes().len());
+            // Writing to a String cannot fail.
+            let _ = write!(out, " SIZE={}", mail.bytes().len());
         }
         if mail.needs_utf8() {
-            commands.push_str(" SMTPUTF8");
+            out.push_str(" SMTPUTF8");
             if self.offers.eight_bit {
-                commands.push_str(" BODY=8BITMIME");
+                out.push_str(" BODY=8BITMIME");
             }
         }
-        let _ = write!(commands, "\r\nRCPT TO:<{}>\r\nDATA\r\n", mail.to().spec());
+        for part in ["\r\nRCPT TO:<", mail.to().spec(), ">\r\nDATA\r\n"] {
+            out.push_str(part);
+        }
     }
 
-    async fn converse(&mut self, commands: &str) -> Result<(), Stop> {
+    /// Hears what becomes of the envelope that was sent, or sends it command by command when the server wants it so.
+    /// The first refusal decides what becomes of the mail.
+    pub(super) async fn envelope(&mut self) -> Envelope {
         const STAGES: [Stage; 4] = [Stage::Reset, Stage::Sender, Stage::Recipient, Stage::Data];
+        let commands = std::mem::take(&mut self.out);
+        let lines = commands.get(self.envelope_at..).unwrap_or_default().split_inclusive('\n');
+        let stages = STAGES.into_iter().skip(usize::from(!self.reset_due)).zip(lines);
+        let heard = self.converse(stages).await;
+        self.out = commands;
+        heard
+    }
+
+    async fn converse(&mut self, stages: impl Iterator<Item = (Stage, &str)>) -> Envelope {
         let grouped = self.offers.pipelining;
-        if grouped {
-            self.wire
-                .send_within(commands, self.timeouts.command)
-                .await
-                .map_err(|error| Stop(lost(&error), After::Stale))?;
-        }
-        let stages = STAGES.iter().skip(usize::from(!self.reset_due));
         let mut refusal = None;
-        let mut waits_for_body = false;
-        for (&stage, line) in stages.zip(commands.split_inclusive('\n')) {
-            let first = matches!(stage, Stage::Reset | Stage::Sender);
+        let mut body_due = false;
+        for (stage, line) in stages {
+            let unheard = matches!(stage, Stage::Reset | Stage::Sender);
             let reply = match if grouped { self.answer().await } else { self.ask(line).await } {
                 Ok(reply) => reply,
                 Err(error) => {
-                    let after = if first { After::Stale } else { After::Broken };
-                    return Err(Stop(refusal.unwrap_or_else(|| lost(&error)), after));
+                    let silent = matches!(error, WireError::Timeout);
+                    return Envelope::Lost {
+                        outcome: refusal.unwrap_or_else(|| lost(&error)),
+                        unheard,
+                        silent,
+                    };
                 }
             };
-            waits_for_body = stage == Stage::Data && reply.code == 354;
-            let accepted = if stage == Stage::Data { waits_for_body } else { reply.is_positive() };
-            if matches!(stage, Stage::Reset | Stage::Sender) {
+            body_due = stage == Stage::Data && reply.code == 354;
+            let accepted = if stage == Stage::Data { body_due } else { reply.is_positive() };
+            if unheard {
                 self.reset_due = stage == Stage::Sender && accepted;
             }
             if accepted {
@@ -145,11 +163,10 @@ impl Session {
             }
             let outcome = refusal.unwrap_or_else(|| refused(stage, reply.code, &self.wire.text(&reply)));
             if reply.code == CLOSING || stage == Stage::Reset {
-                let after = if first { After::Stale } else { After::Broken };
-                return Err(Stop(outcome, after));
+                return Envelope::Lost { outcome, unheard, silent: false };
             }
             if !(400..600).contains(&reply.code) {
-                return Err(Stop(outcome, After::Broken));
+                return Envelope::Lost { outcome, unheard: false, silent: false };
             }
             refusal = Some(outcome);
             if !grouped {
@@ -157,50 +174,53 @@ impl Session {
             }
         }
         match refusal {
-            None => Ok(()),
-            Some(outcome) if waits_for_body => Err(Stop(outcome, self.empty_body().await)),
-            Some(outcome) => Err(Stop(outcome, After::Usable)),
+            None => Envelope::Accepted,
+            Some(outcome) => Envelope::Refused { outcome, body_due },
         }
     }
 
     /// RFC 2920 §3.1: a server that refused the recipient and asks for the body all the same gets
-    /// a lone dot; its answer changes nothing.
-    async fn empty_body(&mut self) -> After {
+    /// a lone dot; its answer changes nothing. Whether the connection goes on.
+    pub(super) async fn empty_body(&mut self) -> bool {
         self.reset_due = false;
-        match self.ask(".\r\n").await {
-            Ok(reply) if reply.code != CLOSING => After::Usable,
-            _ => After::Broken,
-        }
+        matches!(self.ask(END).await, Ok(reply) if reply.code != CLOSING)
     }
 
-    /// Writes the body and its final dot. Until the system has taken the last byte, the server
-    /// cannot have the mail; from then on, only its answer tells.
-    async fn body(&mut self, mail: &RenderedMail) -> Result<Outcome, Stop> {
-        const END: &[u8] = b".\r\n";
+    /// Writes the body of `mail` and its final dot, the envelope of `next` right behind them, and hears what becomes
+    /// of `mail`. Until the system has taken the final dot, the server cannot have the mail; from then on, only its
+    /// answer tells.
+    pub(super) async fn body(&mut self, mail: &RenderedMail, next: Option<&RenderedMail>) -> Settled {
+        let broken = |outcome| Settled { outcome, usable: false };
+        self.reset_due = false;
+        self.out.clear();
+        self.out.push_str(END);
+        if let Some(next) = next {
+            self.compose(next);
+        }
         let stuffed = mail.needs_stuffing().then(|| stuff(mail.bytes()));
         let bytes = stuffed.as_deref().unwrap_or(mail.bytes());
         let mut accepted = 0;
-        let writing = self.wire.send_counted(bytes, END, &mut accepted);
+        let writing = self.wire.send_counted(bytes, self.out.as_bytes(), &mut accepted);
         let written = tokio::time::timeout(self.timeouts.body, writing).await;
         if accepted < bytes.len() + END.len() {
-            return Err(Stop(self.cut_off(written.ok()).await, After::Broken));
+            return broken(self.cut_off(written.ok()).await);
         }
         let reply = match self.wire.reply_within(self.timeouts.answer).await {
             Ok(reply) => reply,
             Err(error) => {
                 let reason = format!("the mail went out whole, but {error}");
-                return Err(Stop(Outcome::Uncertain { reason }, After::Broken));
+                return broken(Outcome::Uncertain { reason });
             }
         };
-        self.reset_due = false;
         let text = self.wire.text(&reply);
+        let settled = |outcome| Settled { outcome, usable: matches!(written, Ok(Ok(()))) };
         match reply.code {
-            200..=299 => Ok(Outcome::Sent { detail: text }),
-            CLOSING => Err(Stop(refused(Stage::Body, CLOSING, &text), After::Broken)),
-            400..=599 => Err(Stop(refused(Stage::Body, reply.code, &text), After::Usable)),
+            200..=299 => settled(Outcome::Sent { detail: text }),
+            CLOSING => broken(refused(Stage::Body, CLOSING, &text)),
+            400..=599 => settled(refused(Stage::Body, reply.code, &text)),
             _ => {
                 let reason = format!("the mail went out whole, but the answer was {text}");
-                Err(Stop(Outcome::Uncertain { reason }, After::Broken))
+                broken(Outcome::Uncertain { reason })
             }
         }
     }
@@ -217,6 +237,17 @@ impl Session {
         }
     }
 
+    /// Says goodbye, and waits a moment for the answer.
+    pub(super) async fn quit(mut self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        // Whatever happens, the connection is over.
+        let _ = tokio::time::timeout(PATIENCE, async {
+            self.wire.send(b"QUIT\r\n").await?;
+            self.wire.reply().await
+        })
+        .await;
+    }
+
     /// Waits for the answer to a command.
     async fn answer(&mut self) -> Result<Reply, WireError> {
         self.wire.reply_within(self.timeouts.command).await
@@ -228,7 +259,7 @@ impl Session {
     }
 }
 
-fn lost(error: &WireError) -> Outcome {
+pub(super) fn lost(error: &WireError) -> Outcome {
     Outcome::Retry { reason: error.to_string() }
 }
 

@@ -110,6 +110,16 @@ impl Wire {
         self.incoming.text(reply)
     }
 
+    /// Waits until the other side says something that nobody asked for, or hangs up.
+    pub(super) async fn disturbed(&mut self) {
+        while self.is_quiet() {
+            // An error is a disturbance as well: the next look meets it.
+            if self.stream.readable().await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Nothing came that nobody asked for, and the other side has not hung up. Costs no system
     /// call while that is so.
     pub(super) fn is_quiet(&mut self) -> bool {

@@ -1,0 +1,161 @@
+//! One connection at work: it takes mails from the pool, and sends each envelope with the body before it.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::hello;
+use super::pool::{Job, Next, Shared, Wait};
+use super::session::{Envelope, Session, lost};
+use crate::action::Outcome;
+
+/// A connection from its opening to its end.
+struct Connection {
+    pool: Arc<Shared>,
+    session: Session,
+    /// The server has answered about no mail on it yet. A mail that is lost then counts as tried.
+    fresh: bool,
+    /// Goes with the connection, for whoever waits for its end.
+    end: Option<oneshot::Sender<()>>,
+}
+
+/// Opens a connection and serves the pool with it until there is nothing to do for long, or until it breaks.
+pub(super) async fn serve(pool: Arc<Shared>) {
+    match hello::connect(&pool.host, pool.port, pool.timeouts).await {
+        Err(outcome) => pool.not_opened(&outcome),
+        Ok((wire, offers)) => {
+            pool.opened();
+            let session = Session::new(wire, offers, pool.timeouts);
+            let connection = Connection { pool: Arc::clone(&pool), session, fresh: true, end: None };
+            connection.run().await;
+        }
+    }
+}
+
+impl Connection {
+    async fn run(mut self) {
+        while let Some(job) = self.next().await {
+            if !self.train(job).await {
+                self.pool.closed();
+                return;
+            }
+        }
+        self.pool.closed();
+        self.session.quit().await;
+        drop(self.end);
+    }
+
+    /// The next mail, as soon as there is one; none: the connection is to end.
+    async fn next(&mut self) -> Option<Job> {
+        loop {
+            let job = match self.pool.take_or_wait() {
+                Next::Job(job) => Some(job),
+                Next::Wait(wait) => self.wait(wait).await,
+            };
+            let job = job?;
+            if !self.session.is_quiet() {
+                self.pool.put_back(job);
+                return None;
+            }
+            if let Some(job) = self.acceptable(job) {
+                return Some(job);
+            }
+        }
+    }
+
+    async fn wait(&mut self, mut wait: Wait) -> Option<Job> {
+        let job = tokio::select! {
+            biased;
+            job = &mut wait.handed => job.ok(),
+            () = self.session.disturbed() => self.pool.wait_no_more(&mut wait),
+            () = tokio::time::sleep(self.pool.timeouts.idle) => self.pool.wait_no_more(&mut wait),
+        };
+        self.end = Some(wait.end);
+        job
+    }
+
+    /// The mail, unless it is known that the server does not take it.
+    fn acceptable(&self, job: Job) -> Option<Job> {
+        match self.session.cannot_take(&job.mail) {
+            None => Some(job),
+            Some(reason) => {
+                job.settle(Outcome::Failed { reason });
+                None
+            }
+        }
+    }
+
+    /// Delivers one mail, and others behind it as long as there are some. Whether the connection goes on.
+    async fn train(&mut self, mut job: Job) -> bool {
+        let mut not_begun = self.session.begin(&job.mail).await.err();
+        let mut behind_a_body = false;
+        loop {
+            let heard = match not_begun.take() {
+                None => self.session.envelope().await,
+                Some(error) => Envelope::Lost { outcome: lost(&error), unheard: true, silent: false },
+            };
+            let next = match heard {
+                Envelope::Accepted => {
+                    let next = if self.overlaps() { self.next_now().await } else { None };
+                    let settled = self.session.body(&job.mail, next.as_ref().map(|next| &next.mail)).await;
+                    job.settle(settled.outcome);
+                    if !settled.usable {
+                        next.into_iter().for_each(|next| self.pool.put_back(next));
+                        return false;
+                    }
+                    behind_a_body = next.is_some();
+                    next
+                }
+                Envelope::Refused { outcome, body_due } => {
+                    job.settle(outcome);
+                    if body_due && !self.session.empty_body().await {
+                        return false;
+                    }
+                    behind_a_body = false;
+                    let next = self.take();
+                    if let Some(next) = &next {
+                        not_begun = self.session.begin(&next.mail).await.err();
+                    }
+                    next
+                }
+                Envelope::Lost { outcome, unheard, silent } => {
+                    if behind_a_body && unheard && silent {
+                        self.pool.overlap_no_more();
+                    }
+                    if unheard && !self.fresh {
+                        self.pool.put_back(job);
+                    } else {
+                        job.settle(outcome);
+                    }
+                    return false;
+                }
+            };
+            self.fresh = false;
+            match next {
+                Some(next) => job = next,
+                None => return true,
+            }
+        }
+    }
+
+    fn overlaps(&self) -> bool {
+        self.session.may_overlap() && self.pool.overlaps()
+    }
+
+    /// A mail that waits. One that is just being made may still come in time.
+    async fn next_now(&self) -> Option<Job> {
+        if let Some(job) = self.take() {
+            return Some(job);
+        }
+        tokio::task::yield_now().await;
+        self.take()
+    }
+
+    fn take(&self) -> Option<Job> {
+        loop {
+            if let Some(job) = self.acceptable(self.pool.take()?) {
+                return Some(job);
+            }
+        }
+    }
+}
