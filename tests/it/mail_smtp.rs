@@ -18,11 +18,11 @@ use crate::support::smtp_server::{Heard, Manners, SHORT, Say, SmtpServer};
 use crate::support::{PATIENCE, SmtpSink};
 
 /// Nothing in a test is slow on purpose, unless the test says so.
-fn patient() -> Timeouts {
+pub(crate) fn patient() -> Timeouts {
     Timeouts { connect: PATIENCE, command: PATIENCE, body: PATIENCE, answer: PATIENCE, idle: PATIENCE }
 }
 
-fn action(host: &str, port: u16, timeouts: Timeouts) -> (MailAction, Arc<Transport>) {
+pub(crate) fn action(host: &str, port: u16, timeouts: Timeouts) -> (MailAction, Arc<Transport>) {
     let settings = MailTransportSettings {
         route: MailRoute::Smtp { host: host.to_owned(), port },
         from: "鼓楼 <drum@tower.test>".into(),
@@ -41,7 +41,7 @@ fn action(host: &str, port: u16, timeouts: Timeouts) -> (MailAction, Arc<Transpo
     (MailAction::new(&mail, transport.clone()).unwrap(), transport)
 }
 
-fn mail(action: &MailAction, email: &str, body: &str) -> RenderedMail {
+pub(crate) fn mail(action: &MailAction, email: &str, body: &str) -> RenderedMail {
     let row = Row {
         columns: Arc::from(["email".to_owned(), "body".to_owned()]),
         values: vec![Scalar::Text(email.into()), Scalar::Text(body.into())],
@@ -57,7 +57,7 @@ async fn deliver_to(server: &SmtpServer, timeouts: Timeouts) -> Outcome {
     action.deliver(&mail(&action, "a@ex.test", "hello")).await
 }
 
-fn kind(outcome: &Outcome) -> &'static str {
+pub(crate) fn kind(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Sent { .. } => "sent",
         Outcome::Failed { .. } => "failed",

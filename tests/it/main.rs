@@ -41,6 +41,7 @@ mod layers;
 mod mail_batch;
 mod mail_maildir;
 mod mail_message;
+mod mail_pipelining;
 mod mail_smtp;
 mod own_servers;
 mod readme;

@@ -49,6 +49,8 @@ pub(crate) struct Manners {
     pub(crate) offers: Option<Vec<&'static str>>,
     /// DATA is answered with 354 even when no recipient was accepted (RFC 2920 §3.1).
     pub(crate) data_without_recipient: bool,
+    /// What comes behind a body in one go is thrown away.
+    pub(crate) forgetful: bool,
     /// Every connection is cut after the server has read this many bytes.
     pub(crate) cut_after: Option<usize>,
     /// The answers: number of the connection from 0, and what it said.
@@ -63,6 +65,7 @@ impl Manners {
         Self {
             offers: Some(vec!["PIPELINING", "SIZE 10240000", "8BITMIME"]),
             data_without_recipient: false,
+            forgetful: false,
             cut_after: None,
             script: Box::new(script),
         }
@@ -100,6 +103,10 @@ pub(crate) struct Seen {
     pub(crate) mails: Vec<Received>,
     /// Commands that came before the answer to the one before, though PIPELINING was not offered.
     pub(crate) hasty: usize,
+    /// Bodies behind which the next envelope came in one go.
+    pub(crate) overlapped: usize,
+    /// How often something behind a body was thrown away.
+    pub(crate) forgotten: usize,
     /// The most bytes that one connection sent.
     pub(crate) longest: usize,
 }
@@ -333,6 +340,14 @@ impl Conversation {
                 b".\r\n" => break,
                 [b'.', rest @ ..] => body.extend_from_slice(rest),
                 line => body.extend_from_slice(line),
+            }
+        }
+        let behind = self.reader.buffer().len();
+        if behind > 0 {
+            self.shared.note(|seen| seen.overlapped += 1);
+            if self.shared.manners.forgetful {
+                self.shared.note(|seen| seen.forgotten += 1);
+                self.reader.consume(behind);
             }
         }
         let transaction = self.transaction.take();
