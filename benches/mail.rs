@@ -17,7 +17,10 @@ use gulou::action::mail::{MailAction, RenderedMail, Transport};
 use gulou::action::{Delivery, Outcome};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
-use gulou::settings::{MailRoute, MailSettings, MailTransportSettings, TemplateSource};
+use gulou::settings::{
+    MailRoute, MailSettings, MailTransportSettings, SmtpSecurity, SmtpServerSettings, SmtpSettings,
+    TemplateSource,
+};
 use rustix::time::{ClockId, clock_gettime};
 use sink::{LENGTH, SESSIONS, Sink, from_env, median};
 
@@ -33,7 +36,8 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let sink = Sink::start();
     let (host, port) = (sink.address.ip().to_string(), sink.address.port());
-    let smtp = MailRoute::Smtp { host, port };
+    let server = SmtpServerSettings { host, port, security: SmtpSecurity::Plain, login: None };
+    let smtp = MailRoute::Smtp(Box::new(SmtpSettings { server }));
     let line = "A line of seventy-six characters, as a plain text mail has many of them...\n";
     let plain = Arc::new(action(smtp.clone(), &line.repeat(LENGTH / line.len() - 3), None));
     let paragraph = "您好，{{ name }}。鼓楼为您报时，已有六百年。每到更时，钟鼓齐鸣，声闻十余里。".repeat(4);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::server::Server;
 use super::session::{After, Attempt, Session};
 use super::{Timeouts, hello};
 use crate::action::Outcome;
@@ -18,8 +19,7 @@ pub(in crate::action::mail) struct Pool(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    host: String,
-    port: u16,
+    server: Server,
     clock: Clock,
     timeouts: Timeouts,
     idle: Mutex<Idle>,
@@ -41,9 +41,9 @@ struct Idle {
 }
 
 impl Pool {
-    pub(in crate::action::mail) fn new(host: String, port: u16, clock: Clock, timeouts: Timeouts) -> Self {
+    pub(in crate::action::mail) fn new(server: Server, clock: Clock, timeouts: Timeouts) -> Self {
         let (idle, freed) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Shared { host, port, clock, timeouts, idle, freed }))
+        Self(Arc::new(Shared { server, clock, timeouts, idle, freed }))
     }
 
     /// Delivers on an idle connection, or on a new one when there is none, or when the idle one
@@ -57,7 +57,7 @@ impl Pool {
                     return self.settle(session, attempt);
                 }
             }
-            match hello::connect(&self.0.host, self.0.port, self.0.timeouts).await {
+            match hello::connect(&self.0.server, self.0.timeouts).await {
                 Ok((wire, offers)) => {
                     let mut session = Session::new(wire, offers, self.0.timeouts);
                     let _busy = Busy::new(&self.0);
