@@ -21,7 +21,10 @@ use gulou::action::mail::{MailAction, RenderedMail, Transport};
 use gulou::action::{Delivery, Outcome};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
-use gulou::settings::{MailRoute, MailSettings, MailTransportSettings, TemplateSource};
+use gulou::settings::{
+    MailRoute, MailSettings, MailTransportSettings, SmtpSecurity, SmtpServerSettings, SmtpSettings,
+    TemplateSource,
+};
 use rustix::time::{ClockId, clock_gettime};
 use sink::{LENGTH, SESSIONS, Sink, from_env, median};
 use tokio::runtime::Runtime;
@@ -92,8 +95,7 @@ struct Table {
 
 impl Table {
     fn new(names: &'static [&'static str]) -> Self {
-        let heads: String = names.iter().map(|name| format!("  {name:>16}")).collect();
-        println!("{:>6}{heads}", "round");
+        println!("{:>6}{}", "round", Self::cells(names.iter().map(|name| format!("{name:>16}"))));
         Self { names, rounds: Vec::new() }
     }
 
@@ -104,9 +106,13 @@ impl Table {
 
     fn line(name: &str, figures: &[Figure]) {
         let cell = |[speed, cpu]: &Figure| {
-            if cpu.is_nan() { format!("  {speed:>16.0}") } else { format!("  {speed:>8.0} ({cpu:>5.1})") }
+            if cpu.is_nan() { format!("{speed:>16.0}") } else { format!("{speed:>8.0} ({cpu:>5.1})") }
         };
-        println!("{name:>6}{}", figures.iter().map(cell).collect::<String>());
+        println!("{name:>6}{}", Self::cells(figures.iter().map(cell)));
+    }
+
+    fn cells(cells: impl Iterator<Item = String>) -> String {
+        cells.fold(String::new(), |line, cell| line + "  " + &cell)
     }
 
     fn end(&self) {
@@ -116,14 +122,16 @@ impl Table {
             (0..self.names.len()).map(|index| [column(index, 0), column(index, 1)]).collect();
         Self::line("median", &medians);
         for (base, [speed, _]) in medians.iter().enumerate().take(self.names.len() - 1) {
-            let ratios = medians.iter().map(|[other, _]| format!("  {:>16.2}", other / speed));
-            println!("{:>6}{}  times {}", "", ratios.collect::<String>(), self.names[base]);
+            let ratios = medians.iter().map(|[other, _]| format!("{:>16.2}", other / speed));
+            println!("{:>6}{}  times {}", "", Self::cells(ratios), self.names[base]);
         }
     }
 }
 
 fn smtp(address: SocketAddr) -> MailRoute {
-    MailRoute::Smtp { host: address.ip().to_string(), port: address.port() }
+    let (host, port) = (address.ip().to_string(), address.port());
+    let server = SmtpServerSettings { host, port, security: SmtpSecurity::Plain, login: None };
+    MailRoute::Smtp(Box::new(SmtpSettings { server }))
 }
 
 async fn lettre(address: SocketAddr, connections: usize, mails: u32, message: &[u8]) -> Figure {

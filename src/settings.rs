@@ -11,6 +11,7 @@ mod programs;
 mod retry;
 mod secret;
 mod sql;
+mod transport;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -31,6 +32,10 @@ pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserS
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
+pub use transport::{
+    LoginProof, MailRoute, MailTransportSettings, PasswordMethod, SmtpLogin, SmtpSecurity,
+    SmtpServerSettings, SmtpSettings,
+};
 
 /// The whole daemon.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,29 +145,6 @@ pub enum TlsMode {
     },
     /// Encrypted to whoever answers.
     Unverified,
-}
-
-/// Where mail goes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MailTransportSettings {
-    /// The way out.
-    pub route: MailRoute,
-    /// `From` of mails that do not name another: `name <address>` or an address.
-    pub from: String,
-}
-
-/// The way out for mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MailRoute {
-    /// Files in a Maildir (`tmp`, `new`, `cur`); the folder is created.
-    Maildir(PathBuf),
-    /// A submission or relay server.
-    Smtp {
-        /// Name or address.
-        host: String,
-        /// 25 unless given.
-        port: u16,
-    },
 }
 
 /// A function folder.

@@ -53,8 +53,8 @@ pub(super) fn read(node: &Node<'_>, dir: &Path) -> Option<TargetSettings> {
     }))
 }
 
-/// Program and arguments. A program with a `/` is a file, seen from the function's folder.
-fn argv(node: &Node<'_>, dir: &Path) -> Option<Vec<String>> {
+/// Program and arguments. A program with a `/` is a file, seen from the folder of the file that names it.
+pub(super) fn argv(node: &Node<'_>, dir: &Path) -> Option<Vec<String>> {
     let mut argv = words(node)?;
     let (first, program) = (node.list()?.into_iter().next()?, argv.first_mut()?);
     if program.contains('/') {
@@ -62,7 +62,7 @@ fn argv(node: &Node<'_>, dir: &Path) -> Option<Vec<String>> {
         if !path.is_file() {
             first.error(
                 format!("there is no file `{program}`"),
-                "paths start at the function's folder".to_owned(),
+                "paths start at the folder of this file".to_owned(),
             );
             return None;
         }

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decode::{Keys, Node};
-use super::units::{duration, mailbox, positive_duration, timezone};
-use super::{alerts, database, state};
+use super::units::{duration, positive_duration, timezone};
+use super::{alerts, database, state, transport};
 use crate::settings::{
-    AlertSettings, DatabaseSettings, EventSettings, FunctionSettings, HistorySettings, MailRoute,
-    MailTransportSettings, Settings, StateSettings,
+    AlertSettings, DatabaseSettings, EventSettings, FunctionSettings, HistorySettings, MailTransportSettings,
+    Settings, StateSettings,
 };
 
 /// The zone of triggers that name none: the cloud's.
@@ -122,7 +122,7 @@ impl DaemonConfig {
         let transports = fields.read("mail", Node::entries).unwrap_or_default();
         config.mail_names = Some(transports.iter().map(|(name, _)| (*name).to_owned()).collect());
         for (name, entry) in transports {
-            if let Some(transport) = transport(&entry, folder) {
+            if let Some(transport) = transport::read(&entry, folder) {
                 config.mail.insert(name.to_owned(), transport);
             }
         }
@@ -184,68 +184,6 @@ fn read_history(node: &Node<'_>, history: &mut HistorySettings) {
     }
     if let Some(megabytes) = fields.read("keep_output_mb", |node| node.integer(1..=1 << 30)) {
         history.keep_output = megabytes << 20;
-    }
-}
-
-fn transport(node: &Node<'_>, folder: &Path) -> Option<MailTransportSettings> {
-    const KEYS: Keys = Keys {
-        known: &["url", "from"],
-        ignored: &[],
-        later: &["user", "password", "tls", "timeout", "pool"],
-    };
-    let fields = node.object(&KEYS)?;
-    let from = fields.need("from", mailbox);
-    let route = fields.need("url", |node| mail_route(node, folder));
-    Some(MailTransportSettings { route: route?, from: from? })
-}
-
-fn mail_route(node: &Node<'_>, folder: &Path) -> Option<MailRoute> {
-    let url = node.text()?;
-    let example = || Some("write `maildir:var/outbox` or `smtp://localhost:25`".to_owned());
-    if let Some(path) = url.strip_prefix("maildir:") {
-        if path.is_empty() || path.starts_with("//") {
-            node.error(format!("`{url}` names no folder"), example());
-            return None;
-        }
-        return Some(MailRoute::Maildir(absolute(folder, path)));
-    }
-    match url.split_once("://") {
-        Some(("smtp", server)) => smtp_route(node, server),
-        Some((scheme @ ("smtps" | "submission" | "submissions"), _)) => {
-            node.error(format!("`{scheme}://` (TLS) is not supported by this version"), example());
-            None
-        }
-        _ => {
-            node.error(format!("`{url}` is not the URL of a way out for mail"), example());
-            None
-        }
-    }
-}
-
-fn smtp_route(node: &Node<'_>, server: &str) -> Option<MailRoute> {
-    let refuse = |message: String| {
-        node.error(message, "write `smtp://host:port`, for example `smtp://localhost:25`".to_owned());
-        None
-    };
-    if server.contains('@') {
-        return refuse("a login for SMTP is not supported by this version".to_owned());
-    }
-    let server = server.strip_suffix('/').unwrap_or(server);
-    if server.contains(['/', '?', '#']) {
-        return refuse(format!("`{server}` is more than a host and a port"));
-    }
-    // An IPv6 address stands in brackets, because it has colons of its own.
-    let (host, port) = match server.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, "")) => (host, None),
-        Some((host, port)) => (host, Some(port.strip_prefix(':').unwrap_or(port))),
-        None => server.split_once(':').map_or((server, None), |(host, port)| (host, Some(port))),
-    };
-    if host.is_empty() || host.contains(char::is_whitespace) {
-        return refuse("the host is missing".to_owned());
-    }
-    match port.map_or(Ok(25), str::parse::<u16>) {
-        Ok(port) if port > 0 => Some(MailRoute::Smtp { host: host.to_owned(), port }),
-        _ => refuse(format!("`{}` is not a port", port.unwrap_or_default())),
     }
 }
 

@@ -135,13 +135,7 @@ pub(super) fn login(
 }
 
 fn tls(fields: &Fields<'_>, folder: &Path, is_local: bool) -> Option<TlsMode> {
-    let ca = fields.read("tls_ca", |node| {
-        let path = absolute(folder, node.text()?);
-        if !path.is_file() {
-            node.error(format!("there is no file `{}`", node.text()?), None);
-        }
-        Some(path)
-    });
+    let ca = fields.read("tls_ca", |node| certificates(node, folder));
     let word = match fields.get("tls") {
         Some(node) => node.word(&["off", "verify", "unverified"])?,
         None if is_local && ca.is_none() => "off",
@@ -156,6 +150,15 @@ fn tls(fields: &Fields<'_>, folder: &Path, is_local: bool) -> Option<TlsMode> {
         "verify" => TlsMode::Verify { ca },
         _ => TlsMode::Unverified,
     })
+}
+
+/// `tls_ca`: a file of certificates.
+pub(super) fn certificates(node: &Node<'_>, folder: &Path) -> Option<PathBuf> {
+    let path = absolute(folder, node.text()?);
+    if !path.is_file() {
+        node.error(format!("there is no file `{}`", node.text()?), None);
+    }
+    Some(path)
 }
 
 /// What a server's URL says.
@@ -204,7 +207,7 @@ fn place(url: &str, default_port: u16) -> Result<Place, String> {
 }
 
 /// A server on this machine itself: what is said to it passes no wire.
-fn is_local(host: &str) -> bool {
+pub(super) fn is_local(host: &str) -> bool {
     host == "localhost"
         || host.starts_with('/')
         || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -4,7 +4,7 @@
 //! walks the JSON and collects what is wrong instead of stopping at the first, so that one look at
 //! `gulou check` shows all there is to fix, in all files. The other files each know one part of the format:
 //!
-//! - `daemon`: the daemon config and its mail transports; `database`: its databases
+//! - `daemon`: the daemon config; `database`: its databases; `transport`: its ways out for mail
 //! - `function`: a function folder; `trigger`: one timer on it; `period`: its `start` and `end`; `target`: what it runs
 //! - `code`, `command`: functions and commands; `variables`: their `env`
 //! - `batch`, `mail`, `mark`: the parts of a batch; `http`: a request; `fetch`: a page that is looked at; `follow`: what is done about it; `template`: texts
@@ -49,6 +49,7 @@ mod sql;
 mod state;
 mod target;
 mod template;
+mod transport;
 mod trigger;
 mod units;
 mod variables;

@@ -10,7 +10,8 @@ use gulou::action::Outcome;
 use gulou::action::mail::Timeouts;
 use tokio::task::JoinSet;
 
-use crate::mail_smtp::{action, kind, mail, patient};
+use crate::mail_smtp::action;
+use crate::support::letters::{kind, mail, patient};
 use crate::support::smtp_server::{Heard, Manners, SHORT, Say, Seen, SmtpServer};
 
 /// Sends that many mails, `at_once` of them at a time; their outcomes by recipient.

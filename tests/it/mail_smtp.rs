@@ -6,66 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
-use gulou::action::mail::{MailAction, RenderedMail, Timeouts, Transport};
-use gulou::action::{Delivery, Outcome};
-use gulou::clock::Clock;
-use gulou::run::{Row, Scalar};
-use gulou::settings::{MailRoute, MailSettings, MailTransportSettings, TemplateSource};
+use gulou::action::Outcome;
+use gulou::action::mail::{MailAction, Timeouts, Transport};
 use tokio::task::JoinSet;
 
+use crate::support::letters::{action_by, kind, mail, patient, plain_smtp};
 use crate::support::smtp_server::{Heard, Manners, SHORT, Say, SmtpServer};
 use crate::support::{PATIENCE, SmtpSink};
 
-/// Nothing in a test is slow on purpose, unless the test says so.
-pub(crate) fn patient() -> Timeouts {
-    Timeouts { connect: PATIENCE, command: PATIENCE, body: PATIENCE, answer: PATIENCE, idle: PATIENCE }
-}
-
 pub(crate) fn action(host: &str, port: u16, timeouts: Timeouts) -> (MailAction, Arc<Transport>) {
-    let settings = MailTransportSettings {
-        route: MailRoute::Smtp { host: host.to_owned(), port },
-        from: "鼓楼 <drum@tower.test>".into(),
-    };
-    let transport = Transport::with_timeouts(&settings, Clock::system(), timeouts);
-    let mail = MailSettings {
-        via: "outbox".into(),
-        from: None,
-        to: "{{ email }}".into(),
-        reply_to: None,
-        subject: "你好 {{ email }}".into(),
-        text: Some(TemplateSource { origin: "mail.txt".into(), text: "{{ body }}".into() }),
-        html: None,
-        list_unsubscribe: None,
-    };
-    (MailAction::new(&mail, transport.clone()).unwrap(), transport)
-}
-
-pub(crate) fn mail(action: &MailAction, email: &str, body: &str) -> RenderedMail {
-    let row = Row {
-        columns: Arc::from(["email".to_owned(), "body".to_owned()]),
-        values: vec![Scalar::Text(email.into()), Scalar::Text(body.into())],
-    };
-    let at = DateTime::<Utc>::UNIX_EPOCH;
-    let reservation = format!("r-{email}");
-    action.render(&Delivery { row: &row, reservation: &reservation, fire_time: at, now: at }).unwrap()
+    action_by(plain_smtp(host, port), timeouts)
 }
 
 /// One mail to a server.
 async fn deliver_to(server: &SmtpServer, timeouts: Timeouts) -> Outcome {
     let (action, _) = action("127.0.0.1", server.port(), timeouts);
     action.deliver(&mail(&action, "a@ex.test", "hello")).await
-}
-
-pub(crate) fn kind(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Sent { .. } => "sent",
-        Outcome::Failed { .. } => "failed",
-        Outcome::Retry { .. } => "retry",
-        Outcome::Unreachable { .. } => "unreachable",
-        Outcome::Uncertain { .. } => "uncertain",
-        Outcome::Halt { .. } => "halt",
-    }
 }
 
 /// Where in a mail's course a scripted answer falls.
@@ -89,7 +45,7 @@ fn stage(heard: Heard<'_>) -> Option<At> {
         Heard::Rcpt(_) => At::Rcpt,
         Heard::Data => At::Data,
         Heard::Body(_) => At::Body,
-        Heard::Reset | Heard::Quit => return None,
+        Heard::StartTls | Heard::Auth(_) | Heard::Reset | Heard::Quit => return None,
     })
 }
 

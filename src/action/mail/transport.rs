@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::maildir::Maildir;
 use super::message::RenderedMail;
-use super::smtp::{MAILS_PER_CONNECTION, Pool, Timeouts};
+use super::smtp::{MAILS_PER_CONNECTION, Pool, Server, Timeouts};
 use crate::action::Outcome;
 use crate::clock::Clock;
 use crate::settings::{MailRoute, MailTransportSettings};
@@ -32,7 +32,7 @@ impl Transport {
     pub fn with_timeouts(settings: &MailTransportSettings, clock: Clock, timeouts: Timeouts) -> Arc<Self> {
         let route = match &settings.route {
             MailRoute::Maildir(folder) => Route::Maildir(Maildir::new(folder.clone())),
-            MailRoute::Smtp { host, port } => Route::Smtp(Pool::new(host.clone(), *port, clock, timeouts)),
+            MailRoute::Smtp(smtp) => Route::Smtp(Pool::new(Server::new(&smtp.server), clock, timeouts)),
         };
         Arc::new(Self { from: settings.from.clone(), route })
     }

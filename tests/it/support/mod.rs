@@ -4,11 +4,13 @@
 //! Nothing here sleeps and hopes: it waits for an exit, a READY message or an answer, and gives up
 //! with a message after [`PATIENCE`], which no working machine needs.
 
+pub(crate) mod certificate;
 mod daemon;
 mod database;
 mod files;
 pub(crate) mod home;
 mod ledger;
+pub(crate) mod letters;
 pub(crate) mod mailing;
 pub(crate) mod ordeal;
 mod process;

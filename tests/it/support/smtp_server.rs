@@ -1,6 +1,9 @@
 //! A scripted SMTP server: keeps the protocol's rules, says what a test wants said, and remembers
 //! what it accepted.
 
+mod line;
+mod login;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -8,13 +11,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustls::ServerConfig;
+
+use self::line::Line;
 use super::PATIENCE;
+use super::certificate::Identity;
 
 /// What the client just did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard<'a> {
     Connect,
     Hello(&'a str),
+    StartTls,
+    /// A login: method, user and what proves it, decoded, with spaces in between.
+    Auth(&'a str),
     /// What stands after `MAIL FROM:`.
     Mail(&'a str),
     /// The address after `RCPT TO:`.
@@ -37,6 +47,8 @@ pub(crate) enum Say {
     ThisAndHangUp(&'static str),
     /// The usual answer in pieces of one byte.
     Dribble,
+    /// The usual answer, after a while.
+    Late(Duration),
     /// It hangs up at once.
     HangUp,
     /// Nothing until the client hangs up.
@@ -53,8 +65,25 @@ pub(crate) struct Manners {
     pub(crate) forgetful: bool,
     /// Every connection is cut after the server has read this many bytes.
     pub(crate) cut_after: Option<usize>,
+    /// The same of the bytes on the wire, encrypted ones among them.
+    pub(crate) cut_wire_after: Option<usize>,
+    /// It reads at most so many bytes at a time, each time after a pause.
+    pub(crate) slowly: Option<(usize, Duration)>,
+    /// TLS, from the first byte on or after STARTTLS.
+    pub(crate) tls: Option<(Arc<ServerConfig>, Begins)>,
+    /// Said in the clear behind the answer to STARTTLS, in the same breath.
+    pub(crate) injected: &'static str,
+    /// Offered once encryption has begun, in the place of `offers`.
+    pub(crate) offers_inside: Option<Vec<&'static str>>,
     /// The answers: number of the connection from 0, and what it said.
     pub(crate) script: Box<Script>,
+}
+
+/// When encryption begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begins {
+    AtOnce,
+    AfterStartTls,
 }
 
 type Script = dyn Fn(usize, Heard<'_>) -> Say + Send + Sync;
@@ -67,6 +96,11 @@ impl Manners {
             data_without_recipient: false,
             forgetful: false,
             cut_after: None,
+            cut_wire_after: None,
+            slowly: None,
+            tls: None,
+            injected: "",
+            offers_inside: None,
             script: Box::new(script),
         }
     }
@@ -79,6 +113,23 @@ impl Manners {
     /// Offers just `offers`.
     pub(crate) fn offering(mut self, offers: &[&'static str]) -> Self {
         self.offers = Some(offers.to_vec());
+        self
+    }
+
+    /// Proves to be `identity`, and offers STARTTLS if that is when.
+    pub(crate) fn encrypting(mut self, identity: &Identity, begins: Begins) -> Self {
+        self.tls = Some((identity.config.clone(), begins));
+        self.offers_inside.clone_from(&self.offers);
+        if begins == Begins::AfterStartTls {
+            self.offers.get_or_insert_default().push("STARTTLS");
+        }
+        self
+    }
+
+    /// Offers `line` as well, once encryption has begun if there is any.
+    pub(crate) fn with(mut self, line: &'static str) -> Self {
+        let offers = if self.tls.is_some() { &mut self.offers_inside } else { &mut self.offers };
+        offers.get_or_insert_default().push(line);
         self
     }
 }
@@ -101,6 +152,10 @@ pub(crate) struct Seen {
     /// Commands as they came, without bodies, all connections mixed.
     pub(crate) commands: Vec<String>,
     pub(crate) mails: Vec<Received>,
+    /// Logins, right or wrong, as `METHOD user secret`.
+    pub(crate) logins: Vec<String>,
+    /// Commands that came in the clear.
+    pub(crate) in_the_clear: Vec<String>,
     /// Commands that came before the answer to the one before, though PIPELINING was not offered.
     pub(crate) hasty: usize,
     /// Bodies behind which the next envelope came in one go.
@@ -117,6 +172,17 @@ impl Seen {
         let mut counts = BTreeMap::new();
         for mail in &self.mails {
             *counts.entry(mail.recipient.as_str()).or_default() += 1;
+        }
+        counts
+    }
+
+    /// How often each mail came, by its `Message-ID`.
+    pub(crate) fn message_ids(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for mail in &self.mails {
+            let text = String::from_utf8_lossy(&mail.body);
+            let id = text.lines().find_map(|line| line.strip_prefix("Message-ID: "));
+            *counts.entry(id.unwrap_or("none").to_owned()).or_default() += 1;
         }
         counts
     }
@@ -185,6 +251,16 @@ impl SmtpServer {
         state.seen.clone()
     }
 
+    /// What it has seen once every client is gone, and all that they sent is worked off.
+    pub(crate) fn seen_in_the_end(&self) -> Seen {
+        let state = self.shared.lock();
+        let waited =
+            self.shared.changed.wait_timeout_while(state, PATIENCE, |state| !state.streams.is_empty());
+        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        assert!(!timeout.timed_out(), "waited {PATIENCE:?} in vain for the clients to go");
+        state.seen.clone()
+    }
+
     /// Hangs up on everybody, as a restarted server would; goes on listening.
     pub(crate) fn hang_up(&self) {
         for stream in std::mem::take(&mut self.shared.lock().streams).into_values() {
@@ -225,6 +301,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             let _ = Conversation::new(number, stream, shared.clone()).run();
             // The last handle of the socket, so this closes it.
             shared.lock().streams.remove(&number);
+            shared.changed.notify_all();
         }));
     }
     for conversation in conversations {
@@ -241,7 +318,8 @@ struct Transaction {
 struct Conversation {
     number: usize,
     shared: Arc<Shared>,
-    reader: BufReader<TcpStream>,
+    reader: BufReader<Line>,
+    encrypted: bool,
     read: usize,
     transaction: Option<Transaction>,
 }
@@ -251,17 +329,25 @@ impl Conversation {
         // A script that says nothing must not hang the test run for ever.
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { number, shared, reader: BufReader::new(stream), read: 0, transaction: None }
+        let Manners { cut_wire_after, slowly, .. } = shared.manners;
+        let reader = BufReader::new(Line::new(stream, cut_wire_after, slowly));
+        Self { number, shared, reader, encrypted: false, read: 0, transaction: None }
     }
 
     fn run(mut self) -> Option<()> {
+        if self.shared.manners.tls.as_ref().is_some_and(|(_, begins)| *begins == Begins::AtOnce) {
+            self.encrypt();
+        }
         self.answer(Heard::Connect, "220 mx.test ESMTP")?;
         loop {
             let line = self.line()?;
             let text = String::from_utf8(line).unwrap();
             let command = text.trim_end().to_owned();
-            self.shared.note(|seen| seen.commands.push(command.clone()));
-            let pipelining = self.shared.manners.offers.iter().flatten().any(|offer| *offer == "PIPELINING");
+            self.shared.note(|seen| {
+                seen.commands.push(command.clone());
+                seen.in_the_clear.extend((!self.encrypted).then(|| command.clone()));
+            });
+            let pipelining = self.offers().into_iter().flatten().any(|offer| *offer == "PIPELINING");
             if !pipelining && !self.reader.buffer().is_empty() {
                 self.shared.note(|seen| seen.hasty += 1);
             }
@@ -269,6 +355,8 @@ impl Conversation {
             match upper.split([' ', ':']).next().unwrap_or_default() {
                 "EHLO" => self.hello(&command)?,
                 "HELO" => self.answer(Heard::Hello(&command), "250 mx.test").map(|_| ())?,
+                "STARTTLS" => self.start_tls()?,
+                "AUTH" => self.auth(&command)?,
                 "MAIL" => self.mail(command["MAIL FROM:".len()..].to_owned())?,
                 "RCPT" => self.rcpt(&command)?,
                 "DATA" => self.data()?,
@@ -286,8 +374,29 @@ impl Conversation {
         }
     }
 
+    fn offers(&self) -> Option<&Vec<&'static str>> {
+        let manners = &self.shared.manners;
+        if self.encrypted { manners.offers_inside.as_ref() } else { manners.offers.as_ref() }
+    }
+
+    fn encrypt(&mut self) {
+        let (config, _) = self.shared.manners.tls.clone().unwrap();
+        let line = std::mem::replace(&mut self.reader, BufReader::new(Line::Nowhere)).into_inner();
+        self.reader = BufReader::new(line.encrypted(config));
+        self.encrypted = true;
+    }
+
+    fn start_tls(&mut self) -> Option<()> {
+        let injected = self.shared.manners.injected;
+        let usual = format!("220 2.0.0 go ahead{}{injected}", if injected.is_empty() { "" } else { "\r\n" });
+        if self.answer(Heard::StartTls, &usual)? {
+            self.encrypt();
+        }
+        Some(())
+    }
+
     fn hello(&mut self, command: &str) -> Option<()> {
-        let usual = match &self.shared.manners.offers {
+        let usual = match self.offers() {
             None => "502 not implemented".to_owned(),
             Some(offers) => {
                 let mut lines = vec!["250-mx.test".to_owned()];
@@ -389,6 +498,10 @@ impl Conversation {
                 }
                 Some(positive(usual))
             }
+            Say::Late(pause) => {
+                std::thread::sleep(pause);
+                self.send(&format!("{usual}\r\n")).map(|()| positive(usual))
+            }
             Say::HangUp => None,
             Say::Nothing => {
                 while !self.reader.fill_buf().ok()?.is_empty() {
@@ -401,7 +514,9 @@ impl Conversation {
     }
 
     fn send(&mut self, text: &str) -> Option<()> {
-        self.reader.get_mut().write_all(text.as_bytes()).ok()
+        let line = self.reader.get_mut();
+        line.write_all(text.as_bytes()).ok()?;
+        line.flush().ok()
     }
 
     /// The next line, or `None` when the client is gone or the cut is due.

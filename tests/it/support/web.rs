@@ -7,12 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::PrivateKeyDer;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use tempfile::TempDir;
 
 use super::PATIENCE;
+use super::certificate::Identity;
 
 /// What the server was asked.
 #[derive(Clone, Debug)]
@@ -84,40 +82,23 @@ struct Shared {
 pub(crate) struct Web {
     address: SocketAddr,
     shared: Arc<Shared>,
-    certificates: Option<TempDir>,
+    identity: Option<Identity>,
 }
 
 impl Web {
     /// On a free port of `127.0.0.1`.
     pub(crate) fn start(handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
-        Self::listen(Box::new(handler), None, None)
+        Self::listen(Box::new(handler), None)
     }
 
     /// The same behind TLS, with a certificate for `localhost` by a CA of its own.
     pub(crate) fn start_tls(handler: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca_key = KeyPair::generate().unwrap();
-        let ca = params.self_signed(&ca_key).unwrap();
-        let issuer = Issuer::new(params, ca_key);
-        let key = KeyPair::generate().unwrap();
-        let names = vec!["localhost".to_owned()];
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("ca.pem"), ca.pem()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(
-                vec![certificate.der().clone()],
-                PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
-            );
-        Self::listen(Box::new(handler), Some(Arc::new(config.unwrap())), Some(folder))
+        let identity = Identity::of(&["localhost"]);
+        Self::listen(Box::new(handler), Some(identity))
     }
 
-    fn listen(handler: Box<Handler>, tls: Option<Arc<ServerConfig>>, certificates: Option<TempDir>) -> Self {
+    fn listen(handler: Box<Handler>, identity: Option<Identity>) -> Self {
+        let tls = identity.as_ref().map(|identity| identity.config.clone());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (diary, news, ended) = (Mutex::default(), Condvar::new(), AtomicBool::new(false));
@@ -132,7 +113,7 @@ impl Web {
                 thread::spawn(move || shared.serve(stream, index + 1));
             }
         });
-        Self { address, shared, certificates }
+        Self { address, shared, identity }
     }
 
     /// The URL of `path` here.
@@ -144,7 +125,7 @@ impl Web {
 
     /// The CA's certificate.
     pub(crate) fn ca(&self) -> PathBuf {
-        self.certificates.as_ref().unwrap().path().join("ca.pem")
+        self.identity.as_ref().unwrap().ca()
     }
 
     /// All that was asked.

@@ -21,7 +21,7 @@ struct Connection {
 
 /// Opens a connection and serves the pool with it until there is nothing to do for long, or until it breaks.
 pub(super) async fn serve(pool: Arc<Shared>) {
-    match hello::connect(&pool.host, pool.port, pool.timeouts).await {
+    match hello::connect(&pool.server, pool.timeouts).await {
         Err(outcome) => pool.not_opened(&outcome),
         Ok((wire, offers)) => {
             pool.opened();
@@ -100,7 +100,9 @@ impl Connection {
                     let settled = self.session.body(&job.mail, next.as_ref().map(|next| &next.mail)).await;
                     job.settle(settled.outcome);
                     if !settled.usable {
-                        next.into_iter().for_each(|next| self.pool.put_back(next));
+                        if let Some(next) = next {
+                            self.pool.put_back(next);
+                        }
                         return false;
                     }
                     behind_a_body = next.is_some();

@@ -1,21 +1,27 @@
 //! An SMTP client of our own (RFC 5321), because exact outcomes and speed on the wire are what a
 //! mass mailer is for.
 //!
-//! `reply` reads what servers say, `wire` carries bytes, `hello` opens a connection, `session` speaks the
-//! protocol on it, `connection` lets it carry one mail after the other, `verdict` turns answers into outcomes, `pool`
-//! has the mails and the connections of a server.
+//! `server` is whom it talks to; `reply` reads what servers say, `wire` carries bytes, `tls` encrypts them; `hello`
+//! opens a connection, `login` says who we are, with what `token` gets; `session` speaks the protocol on it,
+//! `connection` lets it carry one mail after the other, `verdict` turns answers into outcomes, `pool` has the mails
+//! and the connections of a server.
 
 mod connection;
 mod hello;
+mod login;
 mod pool;
 mod reply;
+mod server;
 mod session;
+mod tls;
+mod token;
 mod verdict;
 mod wire;
 
 use std::time::Duration;
 
 pub(super) use pool::{MAILS_PER_CONNECTION, Pool};
+pub(super) use server::Server;
 
 /// How long to wait for a server, and how long to keep a connection that has nothing to do.
 #[derive(Clone, Copy, Debug)]

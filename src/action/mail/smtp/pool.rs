@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::server::Server;
 use super::{Timeouts, connection};
 use crate::action::Outcome;
 use crate::action::mail::message::RenderedMail;
@@ -29,8 +30,7 @@ pub(in crate::action::mail) struct Pool(Arc<Shared>);
 /// What the connections of a server share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(super) server: Server,
     pub(super) timeouts: Timeouts,
     clock: Clock,
     state: Mutex<State>,
@@ -96,10 +96,9 @@ pub(super) enum Next {
 struct UnderWay<'a>(&'a AtomicUsize);
 
 impl Pool {
-    pub(in crate::action::mail) fn new(host: String, port: u16, clock: Clock, timeouts: Timeouts) -> Self {
+    pub(in crate::action::mail) fn new(server: Server, clock: Clock, timeouts: Timeouts) -> Self {
         Self(Arc::new(Shared {
-            host,
-            port,
+            server,
             timeouts,
             clock,
             state: Mutex::default(),
@@ -215,7 +214,7 @@ impl Shared {
     pub(super) fn overlap_no_more(&self) {
         if self.overlaps.swap(false, Ordering::Relaxed) {
             tracing::warn!(
-                server = format!("{}:{}", self.host, self.port),
+                server = self.server.address(),
                 "the server offers PIPELINING and does not answer to it; mails wait for one another from now on"
             );
         }

@@ -1,19 +1,29 @@
-//! One connection to a server: bytes out, replies in. Knows nothing of what they mean.
+//! One connection to a server, encrypted or not: bytes out, replies in. Knows nothing of what they mean.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::reply::{NotSmtp, Reply, ReplyBuffer};
+use super::tls::{HandshakeError, Tls};
 
 /// A connected stream and what came in on it.
 #[derive(Debug)]
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Stream,
     incoming: ReplyBuffer,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<Tls>),
 }
 
 /// Why no reply came.
@@ -30,22 +40,64 @@ pub(super) enum WireError {
     Timeout,
 }
 
+/// Why a connection is not encrypted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum EncryptError {
+    /// It is already.
+    #[error("the connection is encrypted already")]
+    Twice,
+    /// Something came in the clear that belongs to nothing that was asked.
+    #[error(
+        "the server said more than it was asked before the encryption began: somebody may sit in between"
+    )]
+    Injected,
+    /// The handshake failed.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+}
+
 impl Wire {
     /// Looks `host` up and connects to the first of its addresses that answers.
     pub(super) async fn connect(host: &str, port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((host, port)).await?;
         stream.set_nodelay(true)?;
+        Ok(Self { stream: Stream::Plain(stream), incoming: ReplyBuffer::default() })
+    }
+
+    /// Encrypts what is said from here on; the server has to prove that it is `name`, as `config` wants it. What it has
+    /// said so far without being asked is an error: whoever sits in between can have said it (CVE-2011-0411).
+    pub(super) async fn encrypt(
+        self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+    ) -> Result<Self, EncryptError> {
+        let Stream::Plain(socket) = self.stream else { return Err(EncryptError::Twice) };
+        if !self.incoming.is_empty() {
+            return Err(EncryptError::Injected);
+        }
+        let stream = Stream::Tls(Box::new(Tls::shake_hands(socket, config, name).await?));
         Ok(Self { stream, incoming: ReplyBuffer::default() })
+    }
+
+    /// Nobody in between can read or change what is said.
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.stream, Stream::Tls(_))
     }
 
     /// This end's address.
     pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.stream.local_addr()
+        match &self.stream {
+            Stream::Plain(socket) => socket.local_addr(),
+            Stream::Tls(tls) => tls.socket().local_addr(),
+        }
     }
 
     /// Writes all of `bytes`.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        match &mut self.stream {
+            Stream::Plain(socket) => socket.write_all(bytes).await,
+            Stream::Tls(tls) => tls.send(bytes).await,
+        }
     }
 
     /// Writes all of `commands`, or gives up after `patience`.
@@ -66,18 +118,23 @@ impl Wire {
         self.reply_within(patience).await
     }
 
-    /// Writes `first` and then `second`, in one system call where possible. `accepted` counts the
-    /// bytes that the system took, also when this future is dropped halfway.
+    /// Writes `first` and then `second`, in one system call where possible. `accepted` counts the bytes that the system
+    /// took, and of encrypted ones those that the server can make something of, also when this future is dropped
+    /// halfway.
     pub(super) async fn send_counted(
         &mut self,
         first: &[u8],
         second: &[u8],
         accepted: &mut usize,
     ) -> io::Result<()> {
+        let socket = match &mut self.stream {
+            Stream::Plain(socket) => socket,
+            Stream::Tls(tls) => return tls.send_counted(first, second, accepted).await,
+        };
         while *accepted < first.len() + second.len() {
             let head = first.get(*accepted..).unwrap_or_default();
             let tail = second.get(accepted.saturating_sub(first.len())..).unwrap_or_default();
-            let written = self.stream.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)]).await?;
+            let written = socket.write_vectored(&[IoSlice::new(head), IoSlice::new(tail)]).await?;
             if written == 0 {
                 return Err(ErrorKind::WriteZero.into());
             }
@@ -94,7 +151,11 @@ impl Wire {
             }
             let space = self.incoming.space();
             space.reserve(2048);
-            if self.stream.read_buf(space).await? == 0 {
+            let count = match &mut self.stream {
+                Stream::Plain(socket) => socket.read_buf(space).await?,
+                Stream::Tls(tls) => tls.read(space).await?,
+            };
+            if count == 0 {
                 return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
         }
@@ -113,18 +174,28 @@ impl Wire {
     /// Waits until the other side says something that nobody asked for, or hangs up.
     pub(super) async fn disturbed(&mut self) {
         while self.is_quiet() {
+            let readable = match &self.stream {
+                Stream::Plain(socket) => socket.readable().await,
+                Stream::Tls(tls) => tls.socket().readable().await,
+            };
             // An error is a disturbance as well: the next look meets it.
-            if self.stream.readable().await.is_err() {
+            if readable.is_err() {
                 return;
             }
         }
     }
 
-    /// Nothing came that nobody asked for, and the other side has not hung up. Costs no system
-    /// call while that is so.
+    /// Nothing came that nobody asked for, and the other side has not hung up. Costs no system call while that is so.
+    /// What came is kept for the next look; what TLS says to itself is nothing.
     pub(super) fn is_quiet(&mut self) -> bool {
-        let mut byte = [0];
-        self.incoming.is_empty()
-            && matches!(self.stream.try_read(&mut byte), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        if !self.incoming.is_empty() {
+            return false;
+        }
+        let space = self.incoming.space();
+        let found = match &mut self.stream {
+            Stream::Plain(socket) => socket.try_read_buf(space),
+            Stream::Tls(tls) => tls.try_read(space),
+        };
+        matches!(found, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 }

@@ -1,0 +1,185 @@
+//! Mail servers in the daemon config: URLs, TLS, logins.
+
+use gulou::clock::Clock;
+use gulou::settings::{LoginProof, MailRoute, Secret, SmtpSecurity, SmtpSettings, TlsMode};
+use serde_json::{Value, json};
+
+use crate::support::Project;
+
+fn project(transport: &Value) -> Project {
+    let mut transport = transport.clone();
+    transport["from"] = json!("a@example.com");
+    let project = Project::new(&json!({ "mail": { "m": transport } }));
+    project.write("ca.pem", "");
+    project
+}
+
+/// Errors and warnings about `mail.m`, as `path: message | help`.
+fn found(transport: &Value) -> Vec<String> {
+    let ran = project(transport).gulou(&["check", "--json"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let all = ["errors", "warnings"].map(|kind| report[kind].as_array().unwrap().clone()).concat();
+    let show = |found: &Value| {
+        let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        format!("{}: {} | {}", text("path"), text("message"), text("help"))
+    };
+    let of_mail = |found: &&Value| found["path"].as_str().is_some_and(|path| path.starts_with("mail.m"));
+    let all: Vec<String> = all.iter().filter(of_mail).map(show).collect();
+    assert!(!all.iter().any(|found| found.contains("hunter2")), "{all:#?}");
+    all
+}
+
+/// What a transport comes to, and how many warnings there are.
+fn settings(transport: &Value) -> (SmtpSettings, usize) {
+    let project = project(transport);
+    let loaded = gulou::config::load(&project.path("config.json"), Clock::system().now()).unwrap();
+    match &loaded.settings.mail["m"].route {
+        MailRoute::Smtp(smtp) => {
+            let warnings = loaded.warnings.iter().filter(|found| found.path.starts_with("mail.m"));
+            (SmtpSettings::clone(smtp), warnings.count())
+        }
+        MailRoute::Maildir(_) => panic!("a folder"),
+    }
+}
+
+#[track_caller]
+fn refused(transport: &Value, expected: &str) {
+    let found = found(transport);
+    assert!(found.iter().any(|found| found.contains(expected)), "{expected}: {found:#?}");
+}
+
+fn with(url: &str, more: &Value) -> Value {
+    let mut transport = json!({ "url": url });
+    for (key, value) in more.as_object().unwrap() {
+        transport[key] = value.clone();
+    }
+    transport
+}
+
+#[test]
+fn what_is_encrypted_when_nothing_is_said() {
+    let verify = || TlsMode::Verify { ca: None };
+    let login = json!({ "user": "me", "password": { "env": "HOME" } });
+    let nothing = json!({});
+    for (url, more, expected) in [
+        ("smtps://mail.example.com", &nothing, SmtpSecurity::Implicit(verify())),
+        ("smtps://localhost", &nothing, SmtpSecurity::Implicit(verify())),
+        ("smtp://mail.example.com:587", &nothing, SmtpSecurity::StartTls(verify())),
+        ("smtp://mail.example.com", &login, SmtpSecurity::StartTls(verify())),
+        ("smtp://mail.example.com", &nothing, SmtpSecurity::Opportunistic),
+        ("smtp://127.0.0.9:587", &nothing, SmtpSecurity::Plain),
+        ("smtp://localhost", &login, SmtpSecurity::Plain),
+        ("smtp://[::1]:2525", &nothing, SmtpSecurity::Plain),
+    ] {
+        let (smtp, warnings) = settings(&with(url, more));
+        assert_eq!((smtp.server.security, warnings), (expected, 0), "{url} {more}");
+        assert_eq!(smtp.server.login.is_some(), *more == login);
+    }
+}
+
+#[test]
+fn what_tls_says_holds() {
+    for (url, word, expected) in [
+        ("smtp://h:587", "starttls", SmtpSecurity::StartTls(TlsMode::Verify { ca: None })),
+        ("smtp://localhost", "verify", SmtpSecurity::StartTls(TlsMode::Verify { ca: None })),
+        ("smtp://h:587", "unverified", SmtpSecurity::StartTls(TlsMode::Unverified)),
+        ("smtp://h:587", "opportunistic", SmtpSecurity::Opportunistic),
+        ("smtp://h:587", "off", SmtpSecurity::Plain),
+        ("smtps://h", "verify", SmtpSecurity::Implicit(TlsMode::Verify { ca: None })),
+        ("smtps://h", "unverified", SmtpSecurity::Implicit(TlsMode::Unverified)),
+    ] {
+        let (smtp, warnings) = settings(&with(url, &json!({ "tls": word })));
+        assert_eq!((smtp.server.security, warnings), (expected, 0), "{url} {word}");
+    }
+    let ca = settings(&with("smtp://localhost", &json!({ "tls_ca": "ca.pem" }))).0.server.security;
+    assert!(
+        matches!(&ca, SmtpSecurity::StartTls(TlsMode::Verify { ca: Some(path) }) if path.ends_with("ca.pem"))
+    );
+}
+
+#[test]
+fn what_contradicts_itself_is_refused() {
+    let env = json!({ "env": "HOME" });
+    for (url, more, expected) in [
+        (
+            "smtps://h",
+            json!({ "tls": "off" }),
+            "mail.m.tls: `smtps://` is encrypted from the first byte on, not \"off\"",
+        ),
+        ("smtps://h", json!({ "tls": "starttls" }), "| write `smtp://`, or delete this"),
+        ("smtp://h", json!({ "tls": "tsl" }), "`tsl` was found where `starttls`"),
+        (
+            "smtp://h",
+            json!({ "tls": "off", "tls_ca": "ca.pem" }),
+            "with `tls` \"off\" no certificate is looked at | write `\"tls\": \"starttls\"`",
+        ),
+        ("smtp://h", json!({ "tls_ca": "no.pem" }), "there is no file `no.pem`"),
+        (
+            "smtp://h",
+            json!({ "tls": "opportunistic", "user": "me", "password": env }),
+            "a login is not sent to a server that may do without",
+        ),
+        ("smtp://h", json!({ "user": "me" }), "mail.m.user: the user has no password | add `\"password\""),
+        ("smtp://me@h", json!({}), "mail.m.url: the user has no password"),
+        (
+            "smtp://h",
+            json!({ "password": env }),
+            "mail.m.password: this does not say who logs in | add `user`",
+        ),
+        ("smtp://h", json!({ "auth": "plain" }), "nobody logs in"),
+        ("smtp://me@h", json!({ "user": "you", "password": env }), "the URL names a user too"),
+        ("smtp://me:hunter2@h", json!({ "password": env }), "the URL has a password too"),
+        (
+            "smtp://me@h",
+            json!({ "password": env, "token": env }),
+            "one of `password`, `token` and `token_command`",
+        ),
+        ("smtp://me@h", json!({ "password": env, "auth": "xoauth2" }), "`xoauth2` needs a token"),
+        ("smtp://me@h", json!({ "token": env, "auth": "login" }), "a token is told by `xoauth2` alone"),
+        (
+            "smtp://me@h",
+            json!({ "token": env, "auth": "cram-md5" }),
+            "`cram-md5` was found where `plain`, `login` or `xoauth2`",
+        ),
+        ("smtp://me@h", json!({ "token_command": [] }), "no program is named"),
+        ("smtp://me@h", json!({ "token_command": ["./no.sh"] }), "there is no file `./no.sh`"),
+        ("maildir:x", json!({ "user": "me" }), "`user` belongs to a mail server"),
+        ("submission://h", json!({}), "`submission://` is written another way here"),
+        ("mail.example.com", json!({}), "is not the URL of a way out for mail | write `maildir:var/outbox`"),
+    ] {
+        refused(&with(url, &more), expected);
+    }
+}
+
+#[test]
+fn what_is_odd_is_a_warning() {
+    let env = json!({ "env": "HOME" });
+    for (url, more, expected) in [
+        (
+            "smtp://h:465",
+            json!({}),
+            "at port 465 servers expect TLS from the first byte on | write `smtps://`",
+        ),
+        ("smtps://h:587", json!({}), "at port 587 servers expect TLS after STARTTLS"),
+        ("smtp://me@h", json!({ "tls": "off", "password": env }), "the login goes to h in the clear"),
+        ("smtp://me@h", json!({ "password": "hunter2" }), "can be read by all who can read this file"),
+        ("smtp://me@h", json!({ "token": "hunter2" }), "can be read by all who can read this file"),
+        ("smtp://me:hunter2@h", json!({}), "the password stands in the URL"),
+    ] {
+        let found = found(&with(url, &more));
+        assert!(found.len() == 1 && found[0].contains(expected), "{expected}: {found:#?}");
+        settings(&with(url, &more));
+    }
+}
+
+#[test]
+fn logins_are_read() {
+    let login = settings(&with("smtp://me%40ex.test:p%20w@h:587", &json!({}))).0.server.login.unwrap();
+    assert_eq!(
+        (login.user.as_str(), login.proof),
+        ("me@ex.test", LoginProof::Password(Secret::new("p w".into())))
+    );
+    let command = json!({ "user": "me", "token_command": ["token", "--for", "me"] });
+    let login = settings(&with("smtps://h", &command)).0.server.login.unwrap();
+    assert_eq!(login.proof, LoginProof::TokenCommand(["token", "--for", "me"].map(str::to_owned).to_vec()));
+}
