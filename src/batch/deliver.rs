@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use super::export::Export;
 use crate::action::{Delivery, Outcome};
 use crate::run::Row;
 
@@ -17,6 +18,11 @@ pub trait Deliver: Debug + Send + Sync + 'static {
 
     /// Fills the templates with all rows of a run; the row of `delivery` has no columns.
     fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Self::Rendered, Outcome>;
+
+    /// How all rows go into a file, if that is what the action does.
+    fn export(&self) -> Option<&Export> {
+        None
+    }
 
     /// Sends it and says what became of it. A call that is dropped leaves it in doubt.
     fn deliver(&self, rendered: &Self::Rendered) -> impl Future<Output = Outcome> + Send;

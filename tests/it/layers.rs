@@ -53,6 +53,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("anyhow", &["cli", "daemon"]),
     ("axum", &["server"]),
     ("http_body_util", &["cli/client"]),
+    ("csv", &["action/export"]),
     ("encoding_rs", &["target/fetch/html"]),
     ("feed_rs", &["target/fetch/feed"]),
     ("hyper", &["server", "cli/client", "action/http/watched"]),
@@ -73,6 +74,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_postgres_rustls", &["db"]),
     ("tracing_subscriber", &["cli", "daemon"]),
     ("url", &["action", "config/http"]),
+    ("zip", &["action/export"]),
 ];
 
 /// What only the named places may write: reading the clock, printing.

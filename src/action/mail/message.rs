@@ -12,9 +12,12 @@ use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address as Mailbox;
 use mail_builder::headers::date::Date;
 use mail_builder::headers::raw::Raw;
+use mail_builder::headers::text::Text;
 use mail_builder::headers::url::URL;
+use mail_builder::mime::{BodyPart, MimePart};
 
 use super::address::Address;
+use super::files::{self, Attachment};
 use crate::action::template::RenderError;
 
 /// RFC 5322 §2.1.1, without the CRLF.
@@ -30,6 +33,8 @@ pub(super) struct Parts {
     pub(super) text: Option<String>,
     pub(super) html: Option<String>,
     pub(super) list_unsubscribe: Option<String>,
+    pub(super) headers: Vec<(Arc<str>, String)>,
+    pub(super) files: Vec<Arc<Attachment>>,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -46,6 +51,7 @@ impl RenderedMail {
     /// Builds the message. `reservation` becomes the `Message-ID`.
     pub(super) fn build(mut parts: Parts, reservation: &str) -> Result<Self, RenderError> {
         parts.subject = one_line(&parts.subject);
+        parts.headers.iter_mut().for_each(|(_, value)| *value = one_line(value));
         let id = safe_id(reservation);
         let bytes = serialize(&parts, &id);
         let longest = memchr::memchr_iter(b'\n', &bytes)
@@ -83,6 +89,11 @@ impl RenderedMail {
         self.parts.text.as_deref()
     }
 
+    /// What is enclosed.
+    pub fn files(&self) -> &[Arc<Attachment>] {
+        &self.parts.files
+    }
+
     /// The HTML part, decoded.
     pub fn html(&self) -> Option<&str> {
         self.parts.html.as_deref()
@@ -99,7 +110,7 @@ impl RenderedMail {
     }
 
     /// The headers as a person reads them: decoded and unfolded, in the message's order.
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
+    pub fn headers(&self) -> Vec<(&str, String)> {
         let parts = &self.parts;
         let mut headers = vec![
             ("From", parts.from.to_string()),
@@ -113,6 +124,7 @@ impl RenderedMail {
             headers.push(("List-Unsubscribe", format!("<{url}>")));
             headers.push(("List-Unsubscribe-Post", ONE_CLICK.to_owned()));
         }
+        headers.extend(parts.headers.iter().map(|(name, value)| (name.as_ref(), value.clone())));
         headers
     }
 
@@ -121,7 +133,8 @@ impl RenderedMail {
     pub fn lines(&self) -> Vec<String> {
         let headers = self.headers().into_iter().map(|(name, value)| format!("{name}: {value}"));
         let body = self.text().or(self.html()).unwrap_or_default();
-        headers.chain([String::new()]).chain(body.lines().map(str::to_owned)).collect()
+        let files = self.parts.files.iter().map(|file| format!("[file] {}", file.shown()));
+        headers.chain([String::new()]).chain(body.lines().map(str::to_owned)).chain(files).collect()
     }
 
     /// The message, for a thread that may outlive the caller.
@@ -163,11 +176,21 @@ fn serialize(parts: &Parts, id: &str) -> Vec<u8> {
             .header("List-Unsubscribe", URL::new(url.as_str()))
             .header("List-Unsubscribe-Post", Raw::new(ONE_CLICK));
     }
-    if let Some(text) = &parts.text {
-        message = message.text_body(body(text));
+    for (name, value) in &parts.headers {
+        message = message.header(name.as_ref(), Text::new(value.as_str()));
     }
-    if let Some(html) = &parts.html {
-        message = message.html_body(body(html));
+    if parts.files.is_empty() {
+        if let Some(text) = &parts.text {
+            message = message.text_body(body(text));
+        }
+        if let Some(html) = &parts.html {
+            message = message.html_body(body(html));
+        }
+    } else {
+        let text = |kind: &'static str, text| MimePart::new(kind, BodyPart::Text(body(text)));
+        let plain = parts.text.as_deref().map(|plain| text("text/plain", plain));
+        let html = parts.html.as_deref().map(|html| text("text/html", html));
+        message = message.body(files::body(plain, html, &parts.files));
     }
     let mut bytes = Vec::new();
     message.serialize(&mut bytes);
