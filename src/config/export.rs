@@ -88,18 +88,17 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn format(fields: &Fields<'_>, file: Option<&TemplateSource>) -> Option<ExportFormat> {
-    let word = match fields.get("format") {
-        Some(node) => node.word(&["xlsx", "csv"])?,
-        None => {
-            let name = file?.text.trim().to_ascii_lowercase();
-            match name.rsplit_once('.') {
-                Some((_, "xlsx")) => "xlsx",
-                Some((_, "csv")) => "csv",
-                _ => {
-                    let help = "end the file's name with `.xlsx` or `.csv`, or say `format`";
-                    fields.node().error("nothing says what kind of file this is", help.to_owned());
-                    return None;
-                }
+    let word = if let Some(node) = fields.get("format") {
+        node.word(&["xlsx", "csv"])?
+    } else {
+        let name = file?.text.trim().to_ascii_lowercase();
+        match name.rsplit_once('.') {
+            Some((_, "xlsx")) => "xlsx",
+            Some((_, "csv")) => "csv",
+            _ => {
+                let help = "end the file's name with `.xlsx` or `.csv`, or say `format`";
+                fields.node().error("nothing says what kind of file this is", help.to_owned());
+                return None;
             }
         }
     };

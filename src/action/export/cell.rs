@@ -130,7 +130,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
     let mut text = String::with_capacity(2 + 2 * bytes.len());
     text.push_str("0x");
-    bytes.iter().for_each(|byte| text.extend([digit(byte >> 4), digit(byte & 15)]));
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
     text
 }
 

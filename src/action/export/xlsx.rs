@@ -385,6 +385,25 @@ mod tests {
     }
 
     #[test]
+    fn another_sheet_begins_when_one_is_full() {
+        use std::io::Cursor;
+
+        use calamine::{Reader as _, Xlsx as Book};
+
+        let headers = ["n".to_owned()];
+        let mut xlsx = Xlsx::begin(Cursor::new(Vec::new()), "People", 4, &headers, vec![false]).unwrap();
+        for n in 0..7 {
+            xlsx.row(std::iter::once(Cell::Number(n.to_string().into()))).unwrap();
+        }
+        let (out, sheets) = xlsx.end().unwrap();
+        assert_eq!(sheets, 3);
+        let mut book: Book<_> = Book::new(Cursor::new(out.into_inner())).unwrap();
+        assert_eq!(book.sheet_names(), ["People", "People 2", "People 3"]);
+        let heights: Vec<usize> = book.worksheets().iter().map(|(_, sheet)| sheet.height()).collect();
+        assert_eq!(heights, [4, 4, 2], "each has its headers");
+    }
+
+    #[test]
     fn texts_stay_what_they_are() {
         let escaped = |value: &str| {
             let mut out = String::new();

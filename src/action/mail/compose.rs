@@ -98,8 +98,7 @@ impl MailAction {
         now: DateTime<Utc>,
         file: Option<&Attachment>,
     ) -> Result<RenderedMail, RenderError> {
-        let file = file.map(|file| Arc::new(file.clone()));
-        self.build(&Context::values(values, fire_time, now), reservation, now, file)
+        self.build(&Context::values(values, fire_time, now), reservation, now, file.cloned())
     }
 
     /// Hands the mail over. May be called many times at once; the transport has as many
@@ -113,7 +112,7 @@ impl MailAction {
         context: &Context,
         reservation: &str,
         now: DateTime<Utc>,
-        file: Option<Arc<Attachment>>,
+        file: Option<Attachment>,
     ) -> Result<RenderedMail, RenderError> {
         let required = |name| self.templates.render(name, context);
         let optional = |name| self.templates.render_if_any(name, context);
@@ -126,8 +125,7 @@ impl MailAction {
             text: optional(TEXT)?,
             html: optional(HTML)?,
             list_unsubscribe: optional(LIST_UNSUBSCRIBE)?.map(url).transpose()?,
-            headers: Vec::new(),
-            files: file.into_iter().collect(),
+            file,
             now,
         };
         RenderedMail::build(parts, reservation)

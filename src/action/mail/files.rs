@@ -1,4 +1,4 @@
-//! Files in a mail: attachments, and images that its HTML shows.
+//! Files that a mail encloses.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -7,31 +7,28 @@ use std::sync::Arc;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::{BodyPart, MimePart};
 
-/// Bytes of all files of a mail: what most servers take, with room for their encoding.
+/// Bytes of a mail's file: what most servers take, with room for their encoding.
 pub const MOST_BYTES: u64 = 10 << 20;
 
 /// A file, ready to go into mails: it is encoded once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     name: String,
-    kind: Cow<'static, str>,
-    /// The name that HTML calls it by: `cid:logo`.
-    cid: Option<String>,
+    kind: &'static str,
     bytes: Arc<[u8]>,
     /// In base64, in lines.
     encoded: Arc<str>,
 }
 
 impl Attachment {
-    /// Of the name `name`; `kind` is a media type.
-    pub fn new(name: &str, kind: Option<&str>, cid: Option<&str>, bytes: Arc<[u8]>) -> Self {
-        let kind = kind.map_or_else(|| media_type(name).into(), |kind| kind.to_owned().into());
+    /// Of the name `name`, whose end says of what kind it is.
+    pub fn new(name: &str, bytes: Arc<[u8]>) -> Self {
         let encoded = base64(&bytes).into();
-        Self { name: name.to_owned(), kind, cid: cid.map(str::to_owned), bytes, encoded }
+        Self { name: name.to_owned(), kind: media_type(name), bytes, encoded }
     }
 
     /// Reads a file of at most `most` bytes. The reason, when it cannot be attached.
-    pub async fn read(path: &Path, kind: Option<&str>, most: u64) -> Result<Self, String> {
+    pub async fn read(path: &Path, most: u64) -> Result<Self, String> {
         let shown = path.display();
         let refuse = |error: std::io::Error| format!("could not read {shown}: {error}");
         let size = tokio::fs::metadata(path).await.map_err(refuse)?.len();
@@ -40,7 +37,7 @@ impl Attachment {
         }
         let bytes = tokio::fs::read(path).await.map_err(refuse)?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Self::new(&name, kind, None, bytes.into()))
+        Ok(Self::new(&name, bytes.into()))
     }
 
     /// What it is called.
@@ -49,8 +46,8 @@ impl Attachment {
     }
 
     /// Its media type.
-    pub fn kind(&self) -> &str {
-        &self.kind
+    pub const fn kind(&self) -> &'static str {
+        self.kind
     }
 
     /// Its content.
@@ -60,48 +57,28 @@ impl Attachment {
 
     /// For people: `report.pdf (12345 bytes)`.
     pub(super) fn shown(&self) -> String {
-        let cid = self.cid.as_ref().map(|cid| format!("cid:{cid} = ")).unwrap_or_default();
-        format!("{cid}{} ({} bytes)", self.name, self.bytes.len())
+        format!("{} ({} bytes)", self.name, self.bytes.len())
     }
 
     fn part(&self) -> MimePart<'_> {
-        let kind = ContentType::new(self.kind.as_ref());
         let content = BodyPart::Binary(Cow::Borrowed(self.encoded.as_bytes()));
-        let part = MimePart::new(kind, content).transfer_encoding("base64");
-        match &self.cid {
-            Some(cid) => part.inline().cid(cid.as_str()),
-            None => part.attachment(self.name.as_str()),
-        }
+        let part = MimePart::new(ContentType::new(self.kind), content).transfer_encoding("base64");
+        part.attachment(self.name.as_str())
     }
 }
 
-/// The texts and files of a mail as one part (RFC 2046, RFC 2387): alternatives within what belongs together, within
-/// what is only enclosed.
+/// The texts of a mail with its file behind them (RFC 2046).
 pub(super) fn body<'m>(
     text: Option<MimePart<'m>>,
     html: Option<MimePart<'m>>,
-    files: &'m [Arc<Attachment>],
+    file: &'m Attachment,
 ) -> MimePart<'m> {
-    let is_inline = |file: &&Arc<Attachment>| file.cid.is_some();
-    let mut inline: Vec<MimePart<'m>> = files.iter().filter(is_inline).map(|file| file.part()).collect();
-    let html = match (html, inline.is_empty()) {
-        (Some(html), false) => {
-            inline.insert(0, html);
-            Some(multipart(ContentType::new("multipart/related").attribute("type", "text/html"), inline))
-        }
-        (html, _) => html,
-    };
     let mut texts: Vec<MimePart<'m>> = text.into_iter().chain(html).collect();
     let texts = match texts.len() {
         1 => texts.remove(0),
-        _ => multipart(ContentType::new("multipart/alternative"), texts),
+        _ => multipart("multipart/alternative", texts),
     };
-    let mut parts = vec![texts];
-    parts.extend(files.iter().filter(|file| file.cid.is_none()).map(|file| file.part()));
-    match parts.len() {
-        1 => parts.remove(0),
-        _ => multipart(ContentType::new("multipart/mixed"), parts),
-    }
+    multipart("multipart/mixed", vec![texts, file.part()])
 }
 
 /// The lines that the builder makes of bytes, without its headers.
@@ -112,7 +89,7 @@ fn base64(bytes: &[u8]) -> String {
     String::from_utf8(part.split_off(lines)).unwrap_or_default()
 }
 
-fn multipart<'m>(kind: ContentType<'m>, parts: Vec<MimePart<'m>>) -> MimePart<'m> {
+fn multipart<'m>(kind: &'static str, parts: Vec<MimePart<'m>>) -> MimePart<'m> {
     MimePart::new(kind, BodyPart::Multipart(parts))
 }
 

@@ -12,7 +12,6 @@ use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address as Mailbox;
 use mail_builder::headers::date::Date;
 use mail_builder::headers::raw::Raw;
-use mail_builder::headers::text::Text;
 use mail_builder::headers::url::URL;
 use mail_builder::mime::{BodyPart, MimePart};
 
@@ -33,8 +32,7 @@ pub(super) struct Parts {
     pub(super) text: Option<String>,
     pub(super) html: Option<String>,
     pub(super) list_unsubscribe: Option<String>,
-    pub(super) headers: Vec<(Arc<str>, String)>,
-    pub(super) files: Vec<Arc<Attachment>>,
+    pub(super) file: Option<Attachment>,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -51,7 +49,6 @@ impl RenderedMail {
     /// Builds the message. `reservation` becomes the `Message-ID`.
     pub(super) fn build(mut parts: Parts, reservation: &str) -> Result<Self, RenderError> {
         parts.subject = one_line(&parts.subject);
-        parts.headers.iter_mut().for_each(|(_, value)| *value = one_line(value));
         let id = safe_id(reservation);
         let bytes = serialize(&parts, &id);
         let longest = memchr::memchr_iter(b'\n', &bytes)
@@ -89,11 +86,6 @@ impl RenderedMail {
         self.parts.text.as_deref()
     }
 
-    /// What is enclosed.
-    pub fn files(&self) -> &[Arc<Attachment>] {
-        &self.parts.files
-    }
-
     /// The HTML part, decoded.
     pub fn html(&self) -> Option<&str> {
         self.parts.html.as_deref()
@@ -110,7 +102,7 @@ impl RenderedMail {
     }
 
     /// The headers as a person reads them: decoded and unfolded, in the message's order.
-    pub fn headers(&self) -> Vec<(&str, String)> {
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
         let parts = &self.parts;
         let mut headers = vec![
             ("From", parts.from.to_string()),
@@ -124,7 +116,6 @@ impl RenderedMail {
             headers.push(("List-Unsubscribe", format!("<{url}>")));
             headers.push(("List-Unsubscribe-Post", ONE_CLICK.to_owned()));
         }
-        headers.extend(parts.headers.iter().map(|(name, value)| (name.as_ref(), value.clone())));
         headers
     }
 
@@ -133,7 +124,7 @@ impl RenderedMail {
     pub fn lines(&self) -> Vec<String> {
         let headers = self.headers().into_iter().map(|(name, value)| format!("{name}: {value}"));
         let body = self.text().or(self.html()).unwrap_or_default();
-        let files = self.parts.files.iter().map(|file| format!("[file] {}", file.shown()));
+        let files = self.parts.file.iter().map(|file| format!("[file] {}", file.shown()));
         headers.chain([String::new()]).chain(body.lines().map(str::to_owned)).chain(files).collect()
     }
 
@@ -176,21 +167,18 @@ fn serialize(parts: &Parts, id: &str) -> Vec<u8> {
             .header("List-Unsubscribe", URL::new(url.as_str()))
             .header("List-Unsubscribe-Post", Raw::new(ONE_CLICK));
     }
-    for (name, value) in &parts.headers {
-        message = message.header(name.as_ref(), Text::new(value.as_str()));
-    }
-    if parts.files.is_empty() {
+    if let Some(file) = &parts.file {
+        let text = |kind: &'static str, text| MimePart::new(kind, BodyPart::Text(body(text)));
+        let plain = parts.text.as_deref().map(|plain| text("text/plain", plain));
+        let html = parts.html.as_deref().map(|html| text("text/html", html));
+        message = message.body(files::body(plain, html, file));
+    } else {
         if let Some(text) = &parts.text {
             message = message.text_body(body(text));
         }
         if let Some(html) = &parts.html {
             message = message.html_body(body(html));
         }
-    } else {
-        let text = |kind: &'static str, text| MimePart::new(kind, BodyPart::Text(body(text)));
-        let plain = parts.text.as_deref().map(|plain| text("text/plain", plain));
-        let html = parts.html.as_deref().map(|html| text("text/html", html));
-        message = message.body(files::body(plain, html, &parts.files));
     }
     let mut bytes = Vec::new();
     message.serialize(&mut bytes);

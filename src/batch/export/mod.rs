@@ -9,7 +9,6 @@ mod shelf;
 mod writing;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -148,9 +147,9 @@ impl<A: Deliver> Run<'_, A> {
         let fire = self.fire;
         let failed = |reason: String| Delivered::Failed { reason };
         let most = if follow.is_mail() { MOST_BYTES } else { MOST_POSTED };
-        let file = if follow.takes_file() {
-            match Attachment::read(path, None, most).await {
-                Ok(file) => Some(Arc::new(file)),
+        let enclosed = if follow.takes_file() {
+            match Attachment::read(path, most).await {
+                Ok(enclosed) => Some(enclosed),
                 Err(reason) => return failed(reason),
             }
         } else {
@@ -165,7 +164,7 @@ impl<A: Deliver> Run<'_, A> {
         // The same for the same fire, however often it is resumed.
         let id = format!("export-{}-{}-{}", fire.function, fire.trigger, fire.fire_time.timestamp());
         let (fire_time, now) = (fire.fire_time, self.job.clock.now());
-        let occasion = Occasion { values: &values, fire_time, now, id: &id, file: file.as_deref() };
+        let occasion = Occasion { values: &values, fire_time, now, id: &id, file: enclosed.as_ref() };
         tokio::select! {
             biased;
             () = self.context.abort.cancelled() => failed("the run had to end while it was under way".to_owned()),
