@@ -115,7 +115,7 @@ fn csv_is_for_excel_and_no_formula() {
 }
 
 #[test]
-fn the_newest_files_stay_and_what_a_crash_left_goes() {
+fn the_newest_files_stay_and_others_are_left_alone() {
     let project = project(&json!({ "file": "../../reports/{{ request_id }}.csv", "keep": 2 }), &json!({}));
     let files: Vec<PathBuf> = (0..3).map(|_| report(&fire(&project, 0))).collect();
     // Somebody else's.
