@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use self::progress::{Counts, HowFar, Progress};
@@ -98,6 +98,20 @@ impl Fire {
             "Type": self.event_type,
             "userInfo": user_info,
         })
+    }
+
+    /// What templates see of it, beside `fire_time` and `now`.
+    pub fn values(&self) -> Map<String, Value> {
+        let values = [
+            ("event", self.event()),
+            ("function", self.function.clone().into()),
+            ("trigger", self.trigger.clone().into()),
+            ("request_id", self.request_id.clone().into()),
+            ("reason", self.reason.as_str().into()),
+            ("attempt", self.attempt.into()),
+            ("missed", self.missed.into()),
+        ];
+        values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
     /// `function/trigger`.

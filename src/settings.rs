@@ -5,6 +5,7 @@
 //! working directory of the process, already joined with the folder of the file that named them.
 
 mod alerts;
+mod export;
 mod fetch;
 mod http;
 mod programs;
@@ -24,6 +25,7 @@ use serde_json::Value;
 use crate::schedule::Schedule;
 
 pub use alerts::AlertSettings;
+pub use export::{ExportFormat, ExportSettings, ROWS_A_SHEET};
 pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
@@ -331,6 +333,8 @@ pub enum ActionSettings {
         /// More rows than this fail the run; 1000 unless configured.
         max_rows: u32,
     },
+    /// One file for all rows of the run.
+    Export(Box<ExportSettings>),
 }
 
 /// A mail's templates, as text. Files have been read.

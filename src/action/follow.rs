@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-use super::http::{Delivery, HttpAction, HttpClients};
-use super::mail::{MailAction, Transport};
+use super::http::{Delivery, HttpAction, HttpClients, HttpRequest};
+use super::mail::{Attachment, MailAction, Transport};
 use super::template::RenderError;
 use super::wecom::WecomRobot;
 use crate::settings::FollowSettings;
@@ -33,6 +33,8 @@ pub struct Occasion<'a> {
     pub now: DateTime<Utc>,
     /// The same for the same event: a mail that is sent again has the same `Message-ID`.
     pub id: &'a str,
+    /// What a mail encloses, and a request carries that has no body of its own.
+    pub file: Option<&'a Attachment>,
 }
 
 impl Follow {
@@ -67,12 +69,27 @@ impl Follow {
         }
     }
 
+    /// Whether it is a mail.
+    pub const fn is_mail(&self) -> bool {
+        matches!(self, Self::Mail(_))
+    }
+
+    /// Whether it can have a file with it.
+    pub const fn takes_file(&self) -> bool {
+        !matches!(self, Self::WecomRobot(_))
+    }
+
     /// Does it.
     pub async fn send(&self, occasion: &Occasion<'_>) -> Delivery {
-        let Occasion { values, fire_time, now, id } = *occasion;
+        let Occasion { values, fire_time, now, id, file } = *occasion;
         match self {
             Self::Http(http) => {
-                let rendered = http.render(values, fire_time, now);
+                let rendered = http.render(values, fire_time, now).and_then(|mut request| {
+                    if let Some(file) = file.filter(|_| request.body().is_empty()) {
+                        carry(&mut request, file)?;
+                    }
+                    Ok(request)
+                });
                 done(rendered, async |request| http.deliver(&request).await).await
             }
             Self::WecomRobot(robot) => {
@@ -80,11 +97,23 @@ impl Follow {
                 done(rendered, async |request| robot.deliver(&request).await).await
             }
             Self::Mail(mail) => {
-                let rendered = mail.render_values(values, id, fire_time, now);
+                let rendered = mail.render_values(values, id, fire_time, now, file);
                 done(rendered, async |rendered| Delivery::of(mail.deliver(&rendered).await)).await
             }
         }
     }
+}
+
+/// Has the request carry the file, as it is.
+fn carry(request: &mut HttpRequest, file: &Attachment) -> Result<(), RenderError> {
+    let name: String = url::form_urlencoded::byte_serialize(file.name().as_bytes()).collect();
+    // RFC 6266, RFC 8187: a space is `%20` there.
+    let disposition = format!("attachment; filename*=UTF-8''{}", name.replace('+', "%20"));
+    let wrong = |header: &'static str| move |reason| RenderError::Header { header: header.into(), reason };
+    request.add_header("content-type", file.kind()).map_err(wrong("content-type"))?;
+    request.add_header("content-disposition", &disposition).map_err(wrong("content-disposition"))?;
+    request.set_body(bytes::Bytes::from_owner(Arc::clone(file.bytes())));
+    Ok(())
 }
 
 /// Delivers what could be rendered.

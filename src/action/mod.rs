@@ -1,5 +1,6 @@
 //! One delivery: a rendered input goes out, an outcome comes back. Knows nothing of batches.
 
+pub mod export;
 pub mod follow;
 pub mod http;
 pub mod mail;

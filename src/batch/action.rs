@@ -1,6 +1,6 @@
 //! The actions that a batch can have, as one.
 
-use super::Deliver;
+use super::{Deliver, Export};
 use crate::action::http::{HttpAction, HttpRequest};
 use crate::action::mail::{MailAction, RenderedMail};
 use crate::action::{Delivery, Outcome};
@@ -13,6 +13,8 @@ pub enum RowAction {
     Mail(Box<MailAction>),
     /// An HTTP request.
     Http(Box<HttpAction>),
+    /// A file with all rows.
+    Export(Box<Export>),
 }
 
 /// What goes out for a row.
@@ -31,6 +33,8 @@ impl Deliver for RowAction {
         Ok(match self {
             Self::Mail(mail) => Outgoing::Mail(Box::new(mail.render(delivery)?)),
             Self::Http(http) => Outgoing::Http(Box::new(http.render_row(delivery)?)),
+            // The configuration has no such thing.
+            Self::Export(_) => return Err(whole("all rows go into one file")),
         })
     }
 
@@ -41,17 +45,20 @@ impl Deliver for RowAction {
                 Ok(Outgoing::Mail(Box::new(mail.render_digest(rows, reservation, fire_time, now)?)))
             }
             // The configuration has no such thing.
-            Self::Http(_) => Err(Outcome::Halt {
-                reason: "a request goes out for each row, not for all of them".to_owned(),
-            }),
+            Self::Http(_) => Err(whole("a request goes out for each row, not for all of them")),
+            Self::Export(_) => Err(whole("all rows go into one file")),
         }
     }
 
     fn at_once(&self, concurrency: usize) -> usize {
         match self {
             Self::Mail(mail) => mail.at_once(concurrency),
-            Self::Http(_) => concurrency,
+            Self::Http(_) | Self::Export(_) => concurrency,
         }
+    }
+
+    fn export(&self) -> Option<&Export> {
+        if let Self::Export(export) = self { Some(export) } else { None }
     }
 
     async fn deliver(&self, rendered: &Outgoing) -> Outcome {
@@ -68,4 +75,8 @@ impl Deliver for RowAction {
             Outgoing::Http(request) => request.lines(),
         }
     }
+}
+
+fn whole(reason: &str) -> Outcome {
+    Outcome::Halt { reason: reason.to_owned() }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 
+use super::export::Export;
 use crate::action::{Delivery, Outcome};
 use crate::run::Row;
 
@@ -21,6 +22,11 @@ pub trait Deliver: Debug + Send + Sync + 'static {
     /// How many deliveries may be under way when the batch's `concurrency` is this.
     fn at_once(&self, concurrency: usize) -> usize {
         concurrency
+    }
+
+    /// How all rows go into a file, if that is what the action does.
+    fn export(&self) -> Option<&Export> {
+        None
     }
 
     /// Sends it and says what became of it. A call that is dropped leaves it in doubt.

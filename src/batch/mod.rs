@@ -5,7 +5,7 @@
 //! - `source` reads pages in key order and marks rows; it knows nothing of the ledger.
 //! - `ledger` is the state store's part: who is reserved, what came of it, how far the sweep has got.
 //! - `flow` is one run: it alone moves rows from step to step. `digest` is the run of a batch that puts
-//!   all rows into one mail.
+//!   all rows into one mail, `export` that of one that puts them into a file.
 //! - `recover` settles what a crash left, before anything else happens; `discard` does so with what an operator gives up.
 //! - `errors` says when so many rows fail that the batch should stop.
 //! - `ticket` has the rules: what an outcome means for the ledger and for the `account`.
@@ -49,6 +49,7 @@ mod deliver;
 mod digest;
 mod discard;
 mod errors;
+mod export;
 mod flow;
 mod job;
 mod key;
@@ -65,6 +66,7 @@ mod trial;
 pub use action::{Outgoing, RowAction};
 pub use deliver::Deliver;
 pub use discard::{Discarded, Marks};
+pub use export::Export;
 pub use preview::{Occasion, preview};
 pub use recover::{InterruptedFire, Recovery};
 pub use runner::{Batch, Line};

@@ -13,7 +13,7 @@ use super::sight::Sight;
 use super::source::Moment;
 use crate::action::{Delivery, Outcome};
 use crate::run::{Fire, Preview, Row};
-use crate::settings::{ActionSettings, BatchSettings, DatabaseSettings, Pages, Rate};
+use crate::settings::{ActionSettings, BatchSettings, DatabaseSettings, ExportSettings, Pages, Rate};
 use crate::store::Reader;
 
 /// Keys that are looked up at a time.
@@ -75,7 +75,38 @@ async fn look<A: Deliver>(
             digest(action, &sight.moment, &sight.all(*max_rows).await?, preview);
             Ok(())
         }
+        ActionSettings::Export(export) => {
+            let found = file(action, export, &sight.moment, occasion.fire);
+            let columns = sight.source.columns(sight.moment).await?;
+            let rows = sight.source.count(sight.moment).await?;
+            let columns: Vec<String> = columns.into_iter().map(|column| column.name).collect();
+            preview.data["deliverable"] = rows.into();
+            preview.data["columns"] = columns.clone().into();
+            match found {
+                Ok(path) => {
+                    preview.data["file"] = path.clone().into();
+                    preview.lines.push(format!("one file with {}: {path}", counted(rows, "row")));
+                }
+                Err(problem) => preview.problem = Some(problem),
+            }
+            preview.lines.push(format!("columns: {}", columns.join(", ")));
+            Ok(())
+        }
     }
+}
+
+/// The file that an export would write.
+fn file<A: Deliver>(
+    action: &A,
+    settings: &ExportSettings,
+    moment: &Moment,
+    fire: &Fire,
+) -> Result<String, String> {
+    let name = match action.export() {
+        Some(export) => export.name.render(&fire.values(), fire.fire_time, moment.now),
+        None => return Err(format!("nothing writes {}", settings.file.text)),
+    };
+    name.map(|path| path.display().to_string()).map_err(|error| error.to_string())
 }
 
 fn digest<A: Deliver>(action: &A, moment: &Moment, rows: &[Row], preview: &mut Preview) {

@@ -11,6 +11,7 @@ use super::action::RowAction;
 use super::deliver::Deliver;
 use super::digest;
 use super::errors::Errors;
+use super::export;
 use super::flow::{Ended, Flow};
 use super::job::{Job, is_lane_run};
 use super::ledger::Ledger;
@@ -30,6 +31,7 @@ use crate::store::Store;
 pub struct Batch<A = RowAction> {
     pub(super) job: Arc<Job<A>>,
     pub(super) line: Line,
+    store: Store,
     pacer: Mutex<Pacer>,
 }
 
@@ -68,10 +70,10 @@ impl<A: Deliver> Batch<A> {
         timezone: Tz,
     ) -> Result<Self, BatchError> {
         let walk_on = matches!(settings.pages, Pages::Count(_));
-        let digest = matches!(settings.action, ActionSettings::Digest { .. });
+        let digest = matches!(settings.action, ActionSettings::Digest { .. } | ActionSettings::Export(_));
         let job = Job {
             source: Source::new(settings, database)?,
-            ledger: Ledger::new(store, &settings.id, settings.mark.is_some(), walk_on && !digest),
+            ledger: Ledger::new(store.clone(), &settings.id, settings.mark.is_some(), walk_on && !digest),
             rules: Rules::new(settings.mark.as_ref(), settings.on_uncertain),
             settings: settings.clone(),
             action: Arc::new(action),
@@ -79,7 +81,7 @@ impl<A: Deliver> Batch<A> {
             timezone,
         };
         let pacer = Mutex::new(Pacer::new(settings.rate));
-        Ok(Self { job: Arc::new(job), line: Line::default(), pacer })
+        Ok(Self { job: Arc::new(job), line: Line::default(), store, pacer })
     }
 
     /// What names it in the ledger.
@@ -158,6 +160,10 @@ impl<A: Deliver> Batch<A> {
             ActionSettings::Digest { max_rows, .. } => {
                 digest::run(&self.job, fire, context, scope, *max_rows).await
             }
+            ActionSettings::Export(_) => match self.job.action.export() {
+                Some(export) => export::run(&self.job, export, &self.store, fire, context, scope).await,
+                None => Ended { outcome: Outcome::failed("the action writes no file"), clean: true },
+            },
         };
         turn.clean = clean;
         Ok(outcome)

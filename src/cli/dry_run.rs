@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::{ConfigArg, exit};
 use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
-use crate::batch::{self, Occasion, RowAction};
+use crate::batch::{self, Export, Occasion, RowAction};
 use crate::clock::Clock;
 use crate::config::lints;
 use crate::db::Databases;
@@ -222,6 +222,9 @@ impl<'s> Viewer<'s> {
             }
             ActionSettings::Http(request) => {
                 RowAction::Http(Box::new(HttpAction::new(request, &HttpClients::default())?))
+            }
+            ActionSettings::Export(export) => {
+                RowAction::Export(Box::new(Export::new(export, None).map_err(anyhow::Error::msg)?))
             }
         };
         let state = self.state.as_ref();

@@ -9,7 +9,7 @@ use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::mark::{self, check_parameters};
 use super::units::{duration, positive_duration, rate};
-use super::{http, mail};
+use super::{export, http, mail};
 use crate::settings::{
     ActionSettings, BatchSettings, ErrorLimit, OnUncertain, Pages, Relation, SourceSettings,
 };
@@ -44,8 +44,14 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
     });
     let action = fields.need("action", |node| action(node, dir, scope));
     let is_digest = matches!(action, Some(ActionSettings::Digest { .. }));
-    let source = fields.need("source", |node| source(node, scope, is_digest || action.is_none()));
-    let mark = fields.read("mark", |node| mark::read(node, source.as_ref(), is_digest));
+    let is_export = matches!(action, Some(ActionSettings::Export(_)));
+    let source =
+        fields.need("source", |node| source(node, scope, is_digest || is_export || action.is_none()));
+    if is_export {
+        export::check(&fields);
+    }
+    let mark = fields
+        .read("mark", |node| if is_export { None } else { mark::read(node, source.as_ref(), is_digest) });
     let pages = fields.read("pages", pages).unwrap_or(Pages::Count(NonZeroU32::MIN));
     let concurrency = fields.read("concurrency", |node| node.integer(1..=1024)).unwrap_or(16);
     let window = fields.read("window", |node| {
@@ -106,17 +112,25 @@ fn pages(node: &Node<'_>) -> Option<Pages> {
 
 fn action(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettings> {
     const KEYS: Keys = Keys {
-        known: &["mail", "http"],
+        known: &["mail", "http", "export"],
         ignored: &[],
-        later: &["function", "sql", "export", "wecom_robot", "wechat_subscribe", "wechat_template"],
+        later: &["function", "sql", "wecom_robot", "wechat_subscribe", "wechat_template"],
     };
     let fields = node.object(&KEYS)?;
     if node.entries()?.is_empty() {
-        node.error("the action is empty", "say what is done with a row: `mail` or `http`".to_owned());
+        node.error(
+            "the action is empty",
+            "say what is done with a row, `mail` or `http`, or with all of them, `export`".to_owned(),
+        );
     }
-    if let (Some(_), Some(node)) = (fields.get("mail"), fields.get("http")) {
-        node.error("a batch does one thing with a row", "keep `mail` or `http`".to_owned());
+    let given: Vec<&str> = KEYS.known.iter().copied().filter(|key| fields.get(key).is_some()).collect();
+    if let [_, second, ..] = given[..] {
+        let node = fields.get(second).unwrap_or(node);
+        node.error("a batch does one thing with a row", format!("keep one of {}", given.join(" and ")));
         return None;
+    }
+    if let Some(node) = fields.get("export") {
+        return export::read(node, dir, scope.daemon.mail_names.as_deref());
     }
     if let Some(node) = fields.get("http") {
         return http::read(node, dir, &http::ROW).map(|request| ActionSettings::Http(Box::new(request)));

@@ -30,7 +30,7 @@ pub(super) fn read(
         }
         ["mail"] => fields.read("mail", |node| match mail::read(node, dir, mail_names)? {
             ActionSettings::Mail(mail) => Some(FollowSettings::Mail(Box::new(mail))),
-            ActionSettings::Digest { .. } | ActionSettings::Http(_) => {
+            ActionSettings::Digest { .. } | ActionSettings::Http(_) | ActionSettings::Export(_) => {
                 let help = "delete `per`: one mail is sent at a time";
                 node.error("`\"per\": \"run\"` belongs to the mail of a batch", help.to_owned());
                 None

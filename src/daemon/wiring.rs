@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use crate::action::follow::Follow;
 use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
-use crate::batch::{Batch, Line, RowAction};
+use crate::batch::{Batch, Export, Line, RowAction};
 use crate::clock::Clock;
 use crate::db::Databases;
 use crate::engine::{Alerts, Function, Runner, or_by_hand};
@@ -141,6 +141,13 @@ impl Wiring {
             }
             ActionSettings::Http(request) => {
                 RowAction::Http(Box::new(HttpAction::new(request, &self.clients)?))
+            }
+            ActionSettings::Export(export) => {
+                let follow = export.then.as_ref();
+                let follow =
+                    follow.map(|then| Follow::new(then, &self.clients, self.transport_of(then))).transpose();
+                let export = follow.and_then(|follow| Export::new(export, follow));
+                RowAction::Export(Box::new(export.map_err(anyhow::Error::msg)?))
             }
         };
         let line = {

@@ -1,6 +1,6 @@
 //! Sends an HTTP request: the event, or a template that it fills; success is an answer that the rules call one.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::cut::Cut;
 use super::host::Host;
@@ -88,7 +88,7 @@ impl HttpTarget {
     }
 
     fn request(&self, fire: &Fire) -> Result<HttpRequest, String> {
-        let values = values(fire);
+        let values = fire.values();
         self.action.render(&values, fire.fire_time, self.host.clock.now()).map_err(|error| error.to_string())
     }
 
@@ -123,18 +123,4 @@ pub(super) fn undone(delivery: Delivery) -> Outcome {
     };
     let status = if delivery.timed_out { Status::TimedOut } else { Status::Failed };
     Outcome { status, ..Outcome::failed(reason) }
-}
-
-/// What templates see of a fire, beside `fire_time` and `now`.
-pub(super) fn values(fire: &Fire) -> Map<String, Value> {
-    let values = [
-        ("event", fire.event()),
-        ("function", fire.function.clone().into()),
-        ("trigger", fire.trigger.clone().into()),
-        ("request_id", fire.request_id.clone().into()),
-        ("reason", fire.reason.as_str().into()),
-        ("attempt", fire.attempt.into()),
-        ("missed", fire.missed.into()),
-    ];
-    values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -19,7 +19,7 @@ async fn send(web: &Web, kind: WecomKind, content: &str) -> Delivery {
     let values = Map::from_iter([("n".to_owned(), json!([1, 2]))]);
     let at = fire("").fire_time;
     let robot = Follow::WecomRobot(WecomRobot::new(&settings, &HttpClients::default()).unwrap().into());
-    robot.send(&Occasion { values: &values, fire_time: at, now: at, id: "1" }).await
+    robot.send(&Occasion { values: &values, fire_time: at, now: at, id: "1", file: None }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

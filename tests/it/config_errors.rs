@@ -157,7 +157,7 @@ fn hidden_folders_and_packages_are_passed_over_in_silence() {
 
 #[test]
 fn what_a_later_version_has_is_said_to_be_missing_not_unknown() {
-    refused("/target/batch/action", json!({ "export": {} }), "`export` is not supported by this version");
+    refused("/target/batch/action", json!({ "sql": {} }), "`sql` is not supported by this version");
     let errors = found(&check(&Project::new(&json!({ "state": "mysql://u@localhost/x" })), 3), "errors");
     let word = "state: `mysql://` is not supported by this version";
     assert!(errors.len() == 1 && errors[0].contains(word), "{errors:#?}");

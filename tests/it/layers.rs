@@ -54,6 +54,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("axum", &["server"]),
     ("base64", &["action/mail"]),
     ("http_body_util", &["cli/client"]),
+    ("csv", &["action/export"]),
     ("encoding_rs", &["target/fetch/html"]),
     ("feed_rs", &["target/fetch/feed"]),
     ("hyper", &["server", "cli/client", "action/http/watched"]),
@@ -74,6 +75,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_postgres_rustls", &["db"]),
     ("tracing_subscriber", &["cli", "daemon"]),
     ("url", &["action", "config/http"]),
+    ("zip", &["action/export"]),
 ];
 
 /// What only the named places may write: reading the clock, printing.

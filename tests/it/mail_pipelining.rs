@@ -55,7 +55,7 @@ fn judge(outcomes: &BTreeMap<String, Outcome>, seen: &Seen) {
         let times = taken.get(to.as_str()).copied().unwrap_or_default();
         match outcome {
             Outcome::Sent { .. } => {
-                assert_eq!((times, answered[to.as_str()]), (1, true), "{to}: {outcome:?}")
+                assert_eq!((times, answered[to.as_str()]), (1, true), "{to}: {outcome:?}");
             }
             Outcome::Uncertain { .. } => assert!(times <= 1, "{to} was taken {times} times: {outcome:?}"),
             _ => assert_eq!(times, 0, "{to}: {outcome:?}"),
@@ -182,9 +182,9 @@ async fn outcomes_are_exact_under_any_answers() {
             // An odd number of turns, so that the same mails meet other answers each time.
             let turn = turn.fetch_add(1, Ordering::Relaxed) as u64;
             let mixed = (turn * 97 + seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40;
-            if mixed % 7 == 0 { SAYS[(mixed / 7) as usize % SAYS.len()] } else { Say::Usual }
+            if mixed.is_multiple_of(7) { SAYS[(mixed / 7) as usize % SAYS.len()] } else { Say::Usual }
         };
-        let lenient = seed % 2 == 0;
+        let lenient = seed.is_multiple_of(2);
         let server = SmtpServer::start(Manners { data_without_recipient: lenient, ..Manners::new(script) });
         let outcomes = send(&server, Timeouts { idle: Duration::from_millis(5), ..patient() }, 60, 9).await;
         assert_eq!(outcomes.len(), 60);

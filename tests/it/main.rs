@@ -5,6 +5,7 @@ mod action_wecom;
 mod api_fire;
 mod api_socket;
 mod batch_cli;
+mod batch_export;
 mod batch_http;
 mod batch_mariadb;
 mod batch_postgres;

@@ -52,7 +52,7 @@ pub(crate) async fn send(settings: &HttpSettings) -> Delivery {
     let values = Map::from_iter([("event".to_owned(), json!({ "Message": "m" }))]);
     let at = fire("").fire_time;
     let action = Follow::Http(HttpAction::new(settings, &HttpClients::default()).unwrap().into());
-    action.send(&Occasion { values: &values, fire_time: at, now: at, id: "1" }).await
+    action.send(&Occasion { values: &values, fire_time: at, now: at, id: "1", file: None }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

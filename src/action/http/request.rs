@@ -47,6 +47,25 @@ impl HttpRequest {
         Ok(())
     }
 
+    /// Adds a header, unless there is one of that name. The reason, when it is none.
+    pub fn add_header(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let header = Header::new(name, value, false)?;
+        if !self.headers.iter().any(|known| known.name == header.name) {
+            self.headers.push(header);
+        }
+        Ok(())
+    }
+
+    /// What it carries.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Has it carry `body`.
+    pub fn set_body(&mut self, body: Bytes) {
+        self.body = body;
+    }
+
     /// `POST https://example.com/path`, without secrets.
     pub fn title(&self) -> String {
         format!("{} {}", self.method, self.shown_url(&self.url))

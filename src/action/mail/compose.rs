@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::address::Address;
+use super::files::Attachment;
 use super::message::{Parts, RenderedMail};
 use super::transport::Transport;
 use crate::action::template::{Context, Place, RenderError, TemplateError, Templates};
@@ -74,7 +75,7 @@ impl MailAction {
     /// The mail for one row.
     pub fn render(&self, delivery: &Delivery<'_>) -> Result<RenderedMail, RenderError> {
         let context = Context::row(delivery.row, delivery.fire_time, delivery.now);
-        self.build(&context, delivery.reservation, delivery.now)
+        self.build(&context, delivery.reservation, delivery.now, None)
     }
 
     /// The one mail for all rows; templates see them as `rows`.
@@ -85,18 +86,19 @@ impl MailAction {
         fire_time: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<RenderedMail, RenderError> {
-        self.build(&Context::rows(rows, fire_time, now), reservation, now)
+        self.build(&Context::rows(rows, fire_time, now), reservation, now, None)
     }
 
-    /// A mail that no row fills: templates see `values`.
+    /// A mail that no row fills: templates see `values`. `file` is enclosed.
     pub fn render_values(
         &self,
         values: &Map<String, Value>,
         reservation: &str,
         fire_time: DateTime<Utc>,
         now: DateTime<Utc>,
+        file: Option<&Attachment>,
     ) -> Result<RenderedMail, RenderError> {
-        self.build(&Context::values(values, fire_time, now), reservation, now)
+        self.build(&Context::values(values, fire_time, now), reservation, now, file.cloned())
     }
 
     /// How many deliveries at once keep that many connections busy: a connection has the next mail under way while
@@ -116,6 +118,7 @@ impl MailAction {
         context: &Context,
         reservation: &str,
         now: DateTime<Utc>,
+        file: Option<Attachment>,
     ) -> Result<RenderedMail, RenderError> {
         let required = |name| self.templates.render(name, context);
         let optional = |name| self.templates.render_if_any(name, context);
@@ -128,6 +131,7 @@ impl MailAction {
             text: optional(TEXT)?,
             html: optional(HTML)?,
             list_unsubscribe: optional(LIST_UNSUBSCRIBE)?.map(url).transpose()?,
+            file,
             now,
         };
         RenderedMail::build(parts, reservation)

@@ -13,8 +13,10 @@ use mail_builder::headers::address::Address as Mailbox;
 use mail_builder::headers::date::Date;
 use mail_builder::headers::raw::Raw;
 use mail_builder::headers::url::URL;
+use mail_builder::mime::{BodyPart, MimePart};
 
 use super::address::Address;
+use super::files::{self, Attachment};
 use crate::action::template::RenderError;
 
 /// RFC 5322 §2.1.1, without the CRLF.
@@ -30,6 +32,7 @@ pub(super) struct Parts {
     pub(super) text: Option<String>,
     pub(super) html: Option<String>,
     pub(super) list_unsubscribe: Option<String>,
+    pub(super) file: Option<Attachment>,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -126,7 +129,8 @@ impl RenderedMail {
     pub fn lines(&self) -> Vec<String> {
         let headers = self.headers().into_iter().map(|(name, value)| format!("{name}: {value}"));
         let body = self.text().or(self.html()).unwrap_or_default();
-        headers.chain([String::new()]).chain(body.lines().map(str::to_owned)).collect()
+        let files = self.0.parts.file.iter().map(|file| format!("[file] {}", file.shown()));
+        headers.chain([String::new()]).chain(body.lines().map(str::to_owned)).chain(files).collect()
     }
 
     /// The reservation, in characters that file names and message ids may have.
@@ -163,11 +167,18 @@ fn serialize(parts: &Parts, id: &str) -> Vec<u8> {
             .header("List-Unsubscribe", URL::new(url.as_str()))
             .header("List-Unsubscribe-Post", Raw::new(ONE_CLICK));
     }
-    if let Some(text) = &parts.text {
-        message = message.text_body(body(text));
-    }
-    if let Some(html) = &parts.html {
-        message = message.html_body(body(html));
+    if let Some(file) = &parts.file {
+        let text = |kind: &'static str, text| MimePart::new(kind, BodyPart::Text(body(text)));
+        let plain = parts.text.as_deref().map(|plain| text("text/plain", plain));
+        let html = parts.html.as_deref().map(|html| text("text/html", html));
+        message = message.body(files::body(plain, html, file));
+    } else {
+        if let Some(text) = &parts.text {
+            message = message.text_body(body(text));
+        }
+        if let Some(html) = &parts.html {
+            message = message.html_body(body(html));
+        }
     }
     let mut bytes = Vec::new();
     message.serialize(&mut bytes);

@@ -6,6 +6,7 @@
 
 mod address;
 mod compose;
+mod files;
 mod maildir;
 mod message;
 mod smtp;
@@ -13,6 +14,7 @@ mod transport;
 
 pub use address::{Address, AddressError};
 pub use compose::MailAction;
+pub use files::{Attachment, MOST_BYTES};
 pub use message::RenderedMail;
 pub use smtp::Timeouts;
 pub use transport::Transport;

@@ -7,13 +7,17 @@ mod sqlite;
 
 use std::sync::Arc;
 
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
 use super::BatchError;
 use super::key::Key;
 #[cfg(test)]
 use super::tests::Fuse;
+use crate::action::export::Column;
 use crate::db::{Database, DbError};
 pub(super) use crate::db::{Moment, PARAMETERS};
-use crate::run::Row;
+use crate::run::{Row, Scalar};
 use crate::settings::{BatchSettings, Relation};
 
 /// A row and its key.
@@ -62,6 +66,17 @@ pub(super) enum Marked {
     /// The row matches the condition as before.
     Stuck,
 }
+
+/// What a stream brings: its columns once, and then rows.
+#[derive(Debug)]
+pub(super) enum Piece {
+    Columns(Vec<Column>),
+    /// One value a column.
+    Rows(Vec<Vec<Scalar>>),
+}
+
+/// Rows of a piece.
+const PIECE: usize = 500;
 
 /// The rows of a batch.
 #[derive(Clone, Debug)]
@@ -169,6 +184,42 @@ impl Source {
             Rows::MySql(rows) => rows.all(limit, moment).await,
             Rows::Postgres(rows) => rows.all(limit, moment).await,
         }
+    }
+
+    /// All rows as they are at one moment, in the query's own order or the table's by its key. Waits when nobody takes
+    /// them. False: `cut` fired, or whoever took them has gone.
+    pub(super) async fn stream(
+        &self,
+        moment: Moment,
+        into: &mpsc::Sender<Piece>,
+        cut: &CancellationToken,
+    ) -> Result<bool, DbError> {
+        match &self.rows {
+            Rows::Sqlite(rows) => rows.stream(moment, into.clone(), cut).await,
+            Rows::MySql(rows) => rows.stream(&moment, into, cut).await,
+            Rows::Postgres(rows) => rows.stream(&moment, into, cut).await,
+        }
+    }
+
+    /// The columns that a stream would have.
+    pub(super) async fn columns(&self, moment: Moment) -> Result<Vec<Column>, DbError> {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let cut = CancellationToken::new();
+        let first = async {
+            let first = receiver.recv().await;
+            // Whoever sends more sees that nobody takes it.
+            receiver.close();
+            while receiver.recv().await.is_some() {}
+            first
+        };
+        let stream = async {
+            let whole = self.stream(moment, &sender, &cut).await;
+            drop(sender);
+            whole
+        };
+        let (whole, first) = tokio::join!(stream, first);
+        whole?;
+        Ok(if let Some(Piece::Columns(columns)) = first { columns } else { Vec::new() })
     }
 
     fn fits(&self, key: &Key) -> bool {

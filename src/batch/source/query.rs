@@ -15,7 +15,7 @@ pub(super) fn check(settings: &BatchSettings) -> Result<(), BatchError> {
     let refuse =
         |problem: &str| Err(BatchError::Settings { batch: settings.id.clone(), problem: problem.to_owned() });
     let source = &settings.source;
-    let digest = matches!(settings.action, ActionSettings::Digest { .. });
+    let digest = matches!(settings.action, ActionSettings::Digest { .. } | ActionSettings::Export(_));
     if source.key.is_empty() && (!digest || settings.mark.is_some()) {
         return refuse("name the key column in source.key");
     }

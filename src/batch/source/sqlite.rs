@@ -1,5 +1,7 @@
 //! A source in a SQLite file.
 
+mod stream;
+
 use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, Value as SqlValue, ValueRef};

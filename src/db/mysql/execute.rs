@@ -60,7 +60,7 @@ impl Database {
     }
 
     /// Asks the server to end what another session does. It may have ended by itself.
-    async fn kill(&self, id: u32) {
+    pub(crate) async fn kill(&self, id: u32) {
         let another = self.another();
         let killed = match another.session().await {
             Ok(mut session) => {

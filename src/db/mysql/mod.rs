@@ -63,7 +63,7 @@ impl Database {
     }
 
     /// What to tell of a fault.
-    fn tell(&self, fault: Fault) -> DbError {
+    pub(crate) fn tell(&self, fault: Fault) -> DbError {
         match fault {
             Fault::Mismatch(what) => DbError::Mismatch(what),
             Fault::MySql(error) => {

@@ -1,7 +1,7 @@
 //! A session of the server, for as long as one piece of work needs it.
 
 use mysql_async::prelude::{Protocol, Queryable as _};
-use mysql_async::{Conn, Params, QueryResult, Row, Statement, Value};
+use mysql_async::{BinaryProtocol, Conn, Params, QueryResult, Row, Statement, Value};
 use tokio::sync::MutexGuard;
 
 use super::super::DbError;
@@ -32,7 +32,7 @@ impl<'d> Session<'d> {
     }
 
     /// The server's number of it.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.connection.id()
     }
 
@@ -67,6 +67,16 @@ impl<'d> Session<'d> {
     ) -> Result<Vec<Row>, Fault> {
         fits(statement, &values)?;
         Ok(self.connection.exec(statement, Params::from(values)).await?)
+    }
+
+    /// The rows, one after the other as they are taken.
+    pub(crate) async fn stream(
+        &mut self,
+        statement: &Statement,
+        values: Vec<Value>,
+    ) -> Result<QueryResult<'_, 'static, BinaryProtocol>, Fault> {
+        fits(statement, &values)?;
+        Ok(self.connection.exec_iter(statement, Params::from(values)).await?)
     }
 
     /// How many rows were found, whether they changed or not.

@@ -65,7 +65,7 @@ impl Database {
     }
 
     /// Asks the server to end what a session does. It may have ended by itself.
-    pub(super) async fn cancel(&self, token: &CancelToken) {
+    pub(crate) async fn cancel(&self, token: &CancelToken) {
         let cancelled = match tls::client(&self.settings.tls) {
             Err(_) => return,
             Ok(None) => token.cancel_query(NoTls).await,

@@ -25,7 +25,7 @@ impl Session {
     }
 
     /// Nobody knows what is under way in it: the next use opens another.
-    pub(super) const fn abandon(&mut self) {
+    pub(crate) const fn abandon(&mut self) {
         self.is_abandoned = true;
     }
 

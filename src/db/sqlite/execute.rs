@@ -38,7 +38,7 @@ impl Database {
     }
 
     /// Runs `work`, which ends early when `cut` fires. None: it was cut off before it began.
-    pub(super) async fn cuttable<T, F>(&self, cut: &CancellationToken, work: F) -> Result<Option<T>, DbError>
+    pub(crate) async fn cuttable<T, F>(&self, cut: &CancellationToken, work: F) -> Result<Option<T>, DbError>
     where
         T: Send + 'static,
         F: FnOnce(&mut Connection, &CancellationToken) -> Result<T, DbError> + Send + 'static,

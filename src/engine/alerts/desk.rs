@@ -275,8 +275,13 @@ async fn deliver(action: &Follow, alert: &Alert, clock: &Clock) {
     let id = Uuid::new_v4().to_string();
     let mut waits = AGAIN.iter();
     loop {
-        let occasion =
-            Occasion { values: &alert.values, fire_time: alert.fire_time, now: clock.now(), id: &id };
+        let occasion = Occasion {
+            values: &alert.values,
+            fire_time: alert.fire_time,
+            now: clock.now(),
+            id: &id,
+            file: None,
+        };
         let delivery = action.send(&occasion).await;
         let passes = matches!(delivery.outcome, Delivered::Retry { .. } | Delivered::Unreachable { .. });
         match (&delivery.outcome, waits.next().filter(|_| passes)) {

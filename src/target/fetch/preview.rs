@@ -6,14 +6,13 @@ use crate::action::http::{HttpAction, HttpClients};
 use crate::clock::Clock;
 use crate::run::{Fire, Preview};
 use crate::settings::{FetchSettings, FollowSettings, Pick};
-use crate::target::http::values;
 
 /// What a run would do: the request, and what follows a change.
 pub fn preview(settings: &FetchSettings, clients: &HttpClients, clock: &Clock, fire: &Fire) -> Preview {
     let mut preview = Preview { lines: Vec::new(), data: json!({ "target": "fetch" }), problem: None };
     let action = HttpAction::new(&settings.request, clients).map_err(|error| error.to_string());
     let request = action.and_then(|action| {
-        action.render(&values(fire), fire.fire_time, clock.now()).map_err(|error| error.to_string())
+        action.render(&fire.values(), fire.fire_time, clock.now()).map_err(|error| error.to_string())
     });
     match request {
         Ok(request) => {

@@ -17,7 +17,7 @@ use crate::settings::FetchSettings;
 use crate::store::memo::Memo;
 use crate::target::cut::Cut;
 use crate::target::host::Host;
-use crate::target::http::{undone, values};
+use crate::target::http::undone;
 use crate::target::log::RunLog;
 
 /// How long a database may take for the rows of a page; somebody may hold a lock on the table for ever.
@@ -128,7 +128,7 @@ impl FetchTarget {
 
     /// The request, with conditions if anything is known, and its URL.
     fn request(&self, fire: &Fire, before: Option<&Memory>) -> Result<(HttpRequest, String), Ending> {
-        let rendered = self.action.render(&values(fire), fire.fire_time, self.host.clock.now());
+        let rendered = self.action.render(&fire.values(), fire.fire_time, self.host.clock.now());
         let mut request = rendered.map_err(|error| failed(error.to_string()))?;
         let url = request.url().to_owned();
         for (name, value) in before.map(|before| before.conditions(&url)).unwrap_or_default() {
@@ -211,14 +211,15 @@ impl FetchTarget {
         }
         let list =
             |items: &mut dyn Iterator<Item = &Item>| items.map(|item| item.value.clone()).collect::<Value>();
-        let mut values = values(fire);
+        let mut values = fire.values();
         values.insert("url".to_owned(), request.shown().into());
         values.insert("items".to_owned(), list(&mut found.iter()));
         let new = list(&mut news.iter().copied());
         let change = hash(&format!("{} {new}", fire.function));
         values.insert("new".to_owned(), new);
         let (fire_time, now) = (fire.fire_time, self.host.clock.now());
-        let delivery = follow.send(&Occasion { values: &values, fire_time, now, id: &change }).await;
+        let delivery =
+            follow.send(&Occasion { values: &values, fire_time, now, id: &change, file: None }).await;
         if let Delivered::Sent { detail } = &delivery.outcome {
             let said = format!("{}: {detail}", follow.name());
             log.note(&said);

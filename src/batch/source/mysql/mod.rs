@@ -2,6 +2,7 @@
 
 mod mark;
 mod sets;
+mod stream;
 mod values;
 
 use std::collections::{BTreeMap, HashMap};

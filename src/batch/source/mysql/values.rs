@@ -6,6 +6,7 @@ use mysql_async::consts::{ColumnFlags, ColumnType};
 use mysql_async::{Column, Row as SqlRow, Value};
 
 use super::super::{Moment, query};
+use crate::action::export::Kind as Meaning;
 use crate::batch::key::Part;
 use crate::db::mysql::Fault;
 use crate::run::{Row, Scalar};
@@ -126,6 +127,20 @@ pub(super) fn literal(value: &serde_json::Value) -> Value {
         },
         serde_json::Value::String(text) => text.as_str().into(),
         other => other.to_string().into(),
+    }
+}
+
+/// What the values of a column are in a spreadsheet.
+pub(super) fn meaning(column: &Column) -> Meaning {
+    use ColumnType as T;
+    match column.column_type() {
+        T::MYSQL_TYPE_DECIMAL | T::MYSQL_TYPE_NEWDECIMAL => Meaning::Decimal,
+        T::MYSQL_TYPE_DATE | T::MYSQL_TYPE_NEWDATE | T::MYSQL_TYPE_DATETIME | T::MYSQL_TYPE_DATETIME2 => {
+            Meaning::Local
+        }
+        // The session's zone is UTC.
+        T::MYSQL_TYPE_TIMESTAMP | T::MYSQL_TYPE_TIMESTAMP2 => Meaning::Instant,
+        _ => Meaning::Plain,
     }
 }
 

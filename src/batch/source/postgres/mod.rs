@@ -2,6 +2,7 @@
 
 mod mark;
 mod shape;
+mod stream;
 mod value;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -12,6 +12,7 @@ use super::super::query::{bound, named, unknown_parameter};
 use super::super::{Key, PARAMETERS};
 use super::Fault;
 use super::value::{self, Kind, Raw};
+use crate::action::export::Kind as Meaning;
 use crate::db::postgres::{Session, form_of};
 use crate::run::Row;
 use crate::settings::{BatchSettings, Relation};
@@ -104,6 +105,7 @@ impl Outline {
         list.extend(columns.iter().zip(&kinds).map(|(column, kind)| kind.select(&of_row(column.name()))));
         Ok(Shape {
             columns: columns.iter().map(|column| column.name().to_owned()).collect(),
+            meanings: columns.iter().map(|column| meaning(column.type_())).collect(),
             kinds,
             key: self.key.clone(),
             key_types: key.iter().map(|column| array_of(column.type_())).collect(),
@@ -141,6 +143,8 @@ impl Outline {
 #[derive(Debug)]
 pub(super) struct Shape {
     pub(super) columns: Arc<[String]>,
+    /// What an export makes of them.
+    pub(super) meanings: Vec<Meaning>,
     kinds: Vec<Kind>,
     /// Names of the key columns, unquoted.
     pub(super) key: Vec<String>,
@@ -296,6 +300,16 @@ impl Shape {
              the batch another id",
             named(&self.key)
         ))
+    }
+}
+
+/// What the values of a type are in a spreadsheet.
+fn meaning(kind: &Type) -> Meaning {
+    match *kind {
+        Type::NUMERIC => Meaning::Decimal,
+        Type::DATE | Type::TIMESTAMP => Meaning::Local,
+        Type::TIMESTAMPTZ => Meaning::Instant,
+        _ => Meaning::Plain,
     }
 }
 

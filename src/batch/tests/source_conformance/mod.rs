@@ -7,6 +7,7 @@ mod mariadb_types;
 mod marks;
 mod own_server;
 mod postgres_types;
+mod streams;
 mod types;
 
 use self::ground::{Ground, moment, table, texts, walk};
@@ -30,6 +31,7 @@ macro_rules! suite {
 suite!(sqlite, postgres, mariadb; [
     cases: integer_keys, text_keys, uuid_keys, keys_of_several_columns, a_query, times_in_conditions,
         names_that_need_quotes, values_of_every_type, counting_and_taking_all;
+    streams: all_rows_in_order, a_stream_that_is_cut_off, a_stream_that_nobody_takes;
     changes: a_table_that_changes_between_pages, rows_that_are_read_again, keys_of_another_kind,
         a_key_that_is_not_unique, a_key_that_is_null, what_is_wrong_is_said, a_connection_that_is_lost,
         a_session_that_only_looks;
