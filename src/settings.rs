@@ -8,6 +8,7 @@ mod alerts;
 mod fetch;
 mod http;
 mod programs;
+mod quota;
 mod retry;
 mod secret;
 mod sql;
@@ -28,6 +29,7 @@ pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
 pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings, Variables};
+pub use quota::QuotaSettings;
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
@@ -287,6 +289,8 @@ pub struct BatchSettings {
     pub window: usize,
     /// Upper bound of deliveries.
     pub rate: Option<Rate>,
+    /// Upper bound within any span of time, through restarts.
+    pub quota: Option<QuotaSettings>,
     /// What happens to rows that a crash left reserved but unrecorded.
     pub on_uncertain: OnUncertain,
     /// The run stops after this long, at a checkpoint.

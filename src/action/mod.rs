@@ -6,6 +6,8 @@ pub mod mail;
 mod template;
 pub mod wecom;
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
 use crate::run::Row;
@@ -34,6 +36,14 @@ pub enum Outcome {
         /// One line.
         reason: String,
     },
+    /// Not delivered, and no other would be for now: the other side has taken as many as it takes. The row is not to
+    /// blame.
+    Exhausted {
+        /// One line.
+        reason: String,
+        /// How long until it takes more.
+        wait: Duration,
+    },
     /// Nobody can know: the connection went after the mail was whole and before the answer.
     Uncertain {
         /// One line.
@@ -55,6 +65,7 @@ impl Outcome {
             | Self::Failed { reason: text }
             | Self::Retry { reason: text }
             | Self::Unreachable { reason: text }
+            | Self::Exhausted { reason: text, .. }
             | Self::Uncertain { reason: text }
             | Self::Halt { reason: text } => text,
         }

@@ -55,6 +55,7 @@ mod key;
 mod ledger;
 mod pace;
 mod preview;
+mod quota;
 mod recover;
 mod runner;
 mod sight;

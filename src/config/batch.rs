@@ -9,7 +9,7 @@ use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::mark::{self, check_parameters};
 use super::units::{duration, positive_duration, rate};
-use super::{http, mail};
+use super::{http, mail, quota};
 use crate::settings::{
     ActionSettings, BatchSettings, ErrorLimit, OnUncertain, Pages, Relation, SourceSettings,
 };
@@ -25,6 +25,7 @@ const KEYS: Keys = Keys::only(&[
     "concurrency",
     "window",
     "rate",
+    "quota",
     "on_uncertain",
     "time_limit",
     "patience",
@@ -58,6 +59,12 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
         Some(window)
     });
     let rate = fields.read("rate", rate);
+    let quota = fields.read("quota", |node| {
+        if is_digest {
+            node.error("one mail for all rows needs no quota", "delete it".to_owned());
+        }
+        quota::read(node, id.as_deref().unwrap_or_default())
+    });
     let on_uncertain = fields.read("on_uncertain", |node| node.word(&["hold", "resend"]));
     let time_limit = fields.read("time_limit", positive_duration);
     let patience = fields.read("patience", duration).unwrap_or(PATIENCE);
@@ -71,6 +78,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
         concurrency: usize::try_from(concurrency).ok()?,
         window: usize::try_from(window.unwrap_or(256)).ok()?,
         rate,
+        quota,
         on_uncertain: if on_uncertain == Some("resend") { OnUncertain::Resend } else { OnUncertain::Hold },
         time_limit,
         patience,

@@ -42,6 +42,7 @@ mod locate;
 mod mail;
 mod mark;
 mod period;
+mod quota;
 mod retry;
 mod schema;
 mod secret;

@@ -64,6 +64,7 @@ fn kind(outcome: &Outcome) -> &'static str {
         Outcome::Unreachable { .. } => "unreachable",
         Outcome::Uncertain { .. } => "uncertain",
         Outcome::Halt { .. } => "halt",
+        Outcome::Exhausted { .. } => "exhausted",
     }
 }
 
