@@ -12,6 +12,7 @@ mod quota;
 mod retry;
 mod secret;
 mod sql;
+mod wechat;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -33,6 +34,7 @@ pub use quota::QuotaSettings;
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
+pub use wechat::{WechatAccountSettings, WechatKind, WechatSettings, WechatValue};
 
 /// The whole daemon.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +47,8 @@ pub struct Settings {
     pub databases: BTreeMap<String, DatabaseSettings>,
     /// Name and transport of each `mail` entry.
     pub mail: BTreeMap<String, MailTransportSettings>,
+    /// Name and account of each `wechat` entry.
+    pub wechat: BTreeMap<String, WechatAccountSettings>,
     /// What every event carries.
     pub event: EventSettings,
     /// How long history is kept.
@@ -346,6 +350,10 @@ pub enum ActionSettings {
     Mail(MailSettings),
     /// An HTTP request a row.
     Http(Box<HttpSettings>),
+    /// A message to a WeCom group a row.
+    WecomRobot(WecomRobotSettings),
+    /// A message to a user of WeChat a row.
+    Wechat(Box<WechatSettings>),
     /// One mail for all rows of the run, with `rows` in its templates.
     Digest {
         /// The mail.

@@ -1,9 +1,11 @@
 //! One delivery: a rendered input goes out, an outcome comes back. Knows nothing of batches.
 
+mod errcode;
 pub mod follow;
 pub mod http;
 pub mod mail;
 mod template;
+pub mod wechat;
 pub mod wecom;
 
 use std::time::Duration;

@@ -15,6 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::{ConfigArg, exit};
 use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
+use crate::action::wechat::WechatAction;
+use crate::action::wecom::WecomRobot;
 use crate::batch::{self, Occasion, RowAction};
 use crate::clock::Clock;
 use crate::config::lints;
@@ -222,6 +224,16 @@ impl<'s> Viewer<'s> {
             }
             ActionSettings::Http(request) => {
                 RowAction::Http(Box::new(HttpAction::new(request, &HttpClients::default())?))
+            }
+            ActionSettings::WecomRobot(robot) => {
+                RowAction::WecomRobot(Box::new(WecomRobot::new(robot, &HttpClients::default())?))
+            }
+            ActionSettings::Wechat(message) => {
+                let account = self.settings.wechat.get(&message.via);
+                let account =
+                    account.with_context(|| format!("there is no WeChat account `{}`", message.via))?;
+                let action = WechatAction::to_look_at(message, account, self.clock.clone())?;
+                RowAction::Wechat(Box::new(action))
             }
         };
         let state = self.state.as_ref();

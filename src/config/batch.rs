@@ -9,7 +9,7 @@ use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::mark::{self, check_parameters};
 use super::units::{duration, positive_duration, rate};
-use super::{http, mail, quota};
+use super::{follow, http, mail, quota, wechat};
 use crate::settings::{
     ActionSettings, BatchSettings, ErrorLimit, OnUncertain, Pages, Relation, SourceSettings,
 };
@@ -114,22 +114,29 @@ fn pages(node: &Node<'_>) -> Option<Pages> {
 
 fn action(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettings> {
     const KEYS: Keys = Keys {
-        known: &["mail", "http"],
+        known: &["mail", "http", "wecom_robot", "wechat_subscribe", "wechat_template"],
         ignored: &[],
-        later: &["function", "sql", "export", "wecom_robot", "wechat_subscribe", "wechat_template"],
+        later: &["function", "sql", "export"],
     };
     let fields = node.object(&KEYS)?;
     if node.entries()?.is_empty() {
-        node.error("the action is empty", "say what is done with a row: `mail` or `http`".to_owned());
+        let all = KEYS.known.join("`, `");
+        node.error("the action is empty", format!("say what is done with a row: one of `{all}`"));
     }
-    if let (Some(_), Some(node)) = (fields.get("mail"), fields.get("http")) {
-        node.error("a batch does one thing with a row", "keep `mail` or `http`".to_owned());
+    let mut given = KEYS.known.iter().filter_map(|key| Some((*key, fields.get(key)?)));
+    let (key, value) = given.next()?;
+    if let Some((other, node)) = given.next() {
+        node.error("a batch does one thing with a row", format!("keep `{key}` or `{other}`"));
         return None;
     }
-    if let Some(node) = fields.get("http") {
-        return http::read(node, dir, &http::ROW).map(|request| ActionSettings::Http(Box::new(request)));
+    let accounts = scope.daemon.wechat_names.as_deref();
+    match key {
+        "http" => http::read(value, dir, &http::ROW).map(|request| ActionSettings::Http(Box::new(request))),
+        "wecom_robot" => follow::wecom(value, dir).map(ActionSettings::WecomRobot),
+        "wechat_subscribe" => wechat::subscribe(value, accounts).map(Box::new).map(ActionSettings::Wechat),
+        "wechat_template" => wechat::template(value, accounts).map(Box::new).map(ActionSettings::Wechat),
+        _ => mail::read(value, dir, scope.daemon.mail_names.as_deref()),
     }
-    fields.read("mail", |node| mail::read(node, dir, scope.daemon.mail_names.as_deref()))
 }
 
 fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<SourceSettings> {

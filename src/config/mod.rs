@@ -53,6 +53,7 @@ mod template;
 mod trigger;
 mod units;
 mod variables;
+mod wechat;
 
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;
