@@ -226,6 +226,7 @@ fn settings() -> BatchSettings {
         concurrency: from_env("GULOU_BENCH_CONCURRENCY", 16) as usize,
         window: from_env("GULOU_BENCH_WINDOW", 256) as usize,
         rate: None,
+        quota: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
         patience: std::time::Duration::ZERO,

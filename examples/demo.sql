@@ -125,3 +125,19 @@ CREATE TABLE attachments (
 );
 
 INSERT INTO attachments (comment_id, file) SELECT id, 'photo-' || id || '.jpg' FROM comments WHERE id % 500 = 1;
+
+-- Who agreed in the mini program to be told of an activity, once each: WeChat takes one message for it.
+CREATE TABLE subscriptions (
+  id          INTEGER PRIMARY KEY,
+  openid      TEXT    NOT NULL,
+  activity_id INTEGER NOT NULL REFERENCES activities (id),
+  title       TEXT    NOT NULL,
+  place       TEXT    NOT NULL,
+  starts_at   TEXT    NOT NULL,             -- Beijing time
+  sent        BOOLEAN NOT NULL DEFAULT false,
+  error       TEXT                          -- why it will never be sent
+);
+
+INSERT INTO subscriptions (openid, activity_id, title, place, starts_at)
+SELECT printf('o00000000000000000000%07d', signups.user_id), activities.id, title, place, strftime('%Y-%m-%d %H:%M', starts_at)
+FROM signups JOIN activities ON activities.id = activity_id;

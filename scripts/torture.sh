@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Kills, freezes and cuts off the daemon, the database and the receiver in the middle of mailings, for as long as you
 # like, and checks every row afterwards. With --cron it is the expressions' turn: all clock changes of all zones, then
-# the fuzz targets. With --simulation, the scheduler's. With --crashes, functions and commands crash.
+# the fuzz targets. With --simulation, the scheduler's. With --crashes, functions and commands crash. With --wechat, a great
+# many messages go to a WeChat of our own.
 #
 #   ./scripts/torture.sh                        one round: 100,000 rows, 24 blows a mailing, a random seed
 #   ./scripts/torture.sh --rounds 20            as many as that, each with a seed of its own
@@ -13,12 +14,13 @@
 #   ./scripts/torture.sh --cron --expressions N --seconds N   (N expressions: at most 32)
 #   ./scripts/torture.sh --simulation           ten years of a thousand triggers, simulated; takes --rounds and --seed
 #   ./scripts/torture.sh --crashes N            N runs of functions and commands that crash, and what is left of them
+#   ./scripts/torture.sh --wechat N             N subscription messages: each user gets one (100000: about half a minute)
 #
 # Needs what ./scripts/test.sh installs. Stops at the first breach of the promise and prints its seed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rounds=1 rows=100000 kills=24 pause=31000 database=all on_uncertain=both seed= cron=no simulation=no crashes= expressions=10 seconds=600
+rounds=1 rows=100000 kills=24 pause=31000 database=all on_uncertain=both seed= cron=no simulation=no crashes= wechat= expressions=10 seconds=600
 while [ $# -gt 0 ]; do
   case "$1" in
     --rounds) rounds=$2; shift 2 ;;
@@ -31,9 +33,10 @@ while [ $# -gt 0 ]; do
     --cron) cron=yes; shift ;;
     --simulation) simulation=yes; shift ;;
     --crashes) crashes=$2; shift 2 ;;
+    --wechat) wechat=$2; shift 2 ;;
     --expressions) expressions=$2; shift 2 ;;
     --seconds) seconds=$2; shift 2 ;;
-    *) sed -n '2,19s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    *) sed -n '2,21s/^# \{0,1\}//p' "$0"; exit 2 ;;
   esac
 done
 
@@ -75,6 +78,9 @@ tests=(cargo test --locked --release --quiet)
 if [ -n "$crashes" ]; then
   exec env GULOU_TORTURE_CRASHES="$crashes" "${tests[@]}" --test it -- --nocapture --exact \
     target_crashes::crashing_nodejs_and_python_and_commands_leak_nothing
+elif [ -n "$wechat" ]; then
+  exec env GULOU_WECHAT_MESSAGES="$wechat" "${tests[@]}" --test it -- --nocapture --exact \
+    batch_wechat::a_great_many_messages_reach_each_user_once
 elif [ "$simulation" = yes ]; then
   run_rounds 'ten years of a thousand triggers' --simulation GULOU_SIM_SEED \
     env GULOU_SIM_TRIGGERS=1000 GULOU_SIM_DAYS=3650 "${tests[@]}" --lib simulation -- --nocapture

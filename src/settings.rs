@@ -9,10 +9,12 @@ mod export;
 mod fetch;
 mod http;
 mod programs;
+mod quota;
 mod retry;
 mod secret;
 mod sql;
 mod transport;
+mod wechat;
 
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -31,6 +33,7 @@ pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
 pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings, Variables};
+pub use quota::QuotaSettings;
 pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
@@ -38,6 +41,7 @@ pub use transport::{
     LoginProof, MailRoute, MailTransportSettings, PasswordMethod, SmtpLogin, SmtpSecurity,
     SmtpServerSettings, SmtpSettings,
 };
+pub use wechat::{WechatAccountSettings, WechatKind, WechatSettings, WechatValue};
 
 /// The whole daemon.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,6 +54,8 @@ pub struct Settings {
     pub databases: BTreeMap<String, DatabaseSettings>,
     /// Name and transport of each `mail` entry.
     pub mail: BTreeMap<String, MailTransportSettings>,
+    /// Name and account of each `wechat` entry.
+    pub wechat: BTreeMap<String, WechatAccountSettings>,
     /// What every event carries.
     pub event: EventSettings,
     /// How long history is kept.
@@ -271,6 +277,8 @@ pub struct BatchSettings {
     pub window: usize,
     /// Upper bound of deliveries.
     pub rate: Option<Rate>,
+    /// Upper bound within any span of time, through restarts.
+    pub quota: Option<QuotaSettings>,
     /// What happens to rows that a crash left reserved but unrecorded.
     pub on_uncertain: OnUncertain,
     /// The run stops after this long, at a checkpoint.
@@ -326,6 +334,10 @@ pub enum ActionSettings {
     Mail(MailSettings),
     /// An HTTP request a row.
     Http(Box<HttpSettings>),
+    /// A message to a WeCom group a row.
+    WecomRobot(WecomRobotSettings),
+    /// A message to a user of WeChat a row.
+    Wechat(Box<WechatSettings>),
     /// One mail for all rows of the run, with `rows` in its templates.
     Digest {
         /// The mail.

@@ -1,11 +1,15 @@
 //! One delivery: a rendered input goes out, an outcome comes back. Knows nothing of batches.
 
+mod errcode;
 pub mod export;
 pub mod follow;
 pub mod http;
 pub mod mail;
 mod template;
+pub mod wechat;
 pub mod wecom;
+
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -35,6 +39,14 @@ pub enum Outcome {
         /// One line.
         reason: String,
     },
+    /// Not delivered, and no other would be for now: the other side has taken as many as it takes. The row is not to
+    /// blame.
+    Exhausted {
+        /// One line.
+        reason: String,
+        /// How long until it takes more.
+        wait: Duration,
+    },
     /// Nobody can know: the connection went after the mail was whole and before the answer.
     Uncertain {
         /// One line.
@@ -56,6 +68,7 @@ impl Outcome {
             | Self::Failed { reason: text }
             | Self::Retry { reason: text }
             | Self::Unreachable { reason: text }
+            | Self::Exhausted { reason: text, .. }
             | Self::Uncertain { reason: text }
             | Self::Halt { reason: text } => text,
         }

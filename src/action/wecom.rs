@@ -1,23 +1,28 @@
 //! Messages to a group robot of WeCom (企业微信群机器人), by the rules of
 //! <https://developer.work.weixin.qq.com/document/path/91770>.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::Outcome;
-use super::http::{Delivery, HttpAction, HttpClients, HttpRequest, QUOTED, Reply, judge};
+use super::errcode::{Answer, answer};
+use super::http::{Delivery, HttpAction, HttpClients, HttpRequest, Reply};
 use super::template::{Context, Place, RenderError, TemplateError, Templates};
+use super::{Delivery as Delivered, Outcome};
 use crate::settings::{
-    HttpBody, HttpSettings, HttpSuccess, HttpUrl, JsonRule, TlsMode, WecomKind, WecomRobotSettings,
+    HttpBody, HttpSettings, HttpSuccess, HttpUrl, QuotaSettings, Rate, TlsMode, WecomKind, WecomRobotSettings,
 };
 
 const CONTENT: &str = "content";
 const MESSAGE: &str = "message";
 /// What stands at the end of a text that was cut.
 const CUT: &str = "\n…";
-/// 20 messages a minute and robot; nothing else says when it may be tried again.
+/// Messages a minute and robot.
+const A_MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+const MINUTE: Duration = Duration::from_secs(60);
+/// There were more; nothing says when it may be tried again.
 const RATE_LIMITED: i64 = 45009;
 /// The system is busy.
 const BUSY: i64 = -1;
@@ -30,6 +35,7 @@ pub struct WecomRobot {
     kind: WecomKind,
     content: Templates,
     http: HttpAction,
+    fingerprint: u32,
 }
 
 impl WecomRobot {
@@ -47,7 +53,8 @@ impl WecomRobot {
             max_response: 64 << 10,
             success: HttpSuccess::default(),
         };
-        Ok(Self { kind: settings.kind, content, http: HttpAction::new(&http, clients)? })
+        let fingerprint = fingerprint(settings.url.reveal());
+        Ok(Self { kind: settings.kind, content, http: HttpAction::new(&http, clients)?, fingerprint })
     }
 
     /// The request for `values`, which the text's template sees as variables beside `fire_time` and `now`.
@@ -57,10 +64,30 @@ impl WecomRobot {
         fire_time: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<HttpRequest, RenderError> {
-        let content = self.content.render(CONTENT, &Context::values(values, fire_time, now))?;
-        let mut request = Map::new();
-        request.insert(MESSAGE.to_owned(), message(self.kind, &content));
+        self.request(&Context::values(values, fire_time, now), fire_time, now)
+    }
+
+    /// The request for one row, whose columns the template sees.
+    pub fn render_row(&self, delivery: &Delivered<'_>) -> Result<HttpRequest, RenderError> {
+        let Delivered { row, fire_time, now, .. } = *delivery;
+        self.request(&Context::row(row, fire_time, now), fire_time, now)
+    }
+
+    fn request(
+        &self,
+        context: &Context,
+        fire_time: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Result<HttpRequest, RenderError> {
+        let text = self.content.render(CONTENT, context)?;
+        let request = Map::from_iter([(MESSAGE.to_owned(), message(self.kind, &text))]);
         self.http.render(&request, fire_time, now)
+    }
+
+    /// What WeCom lets a robot send.
+    pub fn quota(&self) -> QuotaSettings {
+        let limits = vec![Rate { count: A_MINUTE, per: MINUTE }];
+        QuotaSettings { name: format!("wecom_robot:{:08x}", self.fingerprint), limits }
     }
 
     /// Sends it, and says what became of it.
@@ -98,24 +125,25 @@ fn fitted(content: &str, limit: usize) -> String {
     format!("{}{CUT}", &kept[..whole_lines.unwrap_or(end)])
 }
 
-/// WeCom answers 200 whatever happens; `errcode` says what did.
+/// What a robot's answer means.
 fn verdict(request: &HttpRequest, reply: &Reply) -> Outcome {
-    let answer: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let Some(code) = answer["errcode"].as_i64() else {
-        let rule = HttpSuccess {
-            json: Some(JsonRule { pointer: "/errcode".to_owned(), equals: 0.into() }),
-            ..HttpSuccess::default()
-        };
-        return judge(&rule, request, reply);
+    let Answer { code, said, .. } = match answer(request, reply) {
+        Ok(answer) => answer,
+        Err(outcome) => return outcome,
     };
-    let said = request.beginning(answer["errmsg"].as_str().unwrap_or_default().as_bytes(), QUOTED);
     let reason = format!("WeCom answered errcode {code}: {said}");
     match code {
         0 => Outcome::Sent { detail: "errcode 0".to_owned() },
-        RATE_LIMITED | BUSY => Outcome::Retry { reason },
+        RATE_LIMITED => Outcome::Exhausted { reason, wait: MINUTE },
+        BUSY => Outcome::Retry { reason },
         NO_ROBOT => Outcome::Halt { reason },
         _ => Outcome::Failed { reason },
     }
+}
+
+/// A robot's name, from which its key cannot be found again (FNV-1a of the URL).
+fn fingerprint(url: &str) -> u32 {
+    url.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 #[cfg(test)]

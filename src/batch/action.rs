@@ -3,8 +3,11 @@
 use super::{Deliver, Export};
 use crate::action::http::{HttpAction, HttpRequest};
 use crate::action::mail::{MailAction, RenderedMail};
+use crate::action::wechat::{WechatAction, WechatMessage};
+use crate::action::wecom::WecomRobot;
 use crate::action::{Delivery, Outcome};
 use crate::run::Row;
+use crate::settings::QuotaSettings;
 
 /// What a batch does with a row.
 #[derive(Debug)]
@@ -15,6 +18,10 @@ pub enum RowAction {
     Http(Box<HttpAction>),
     /// A file with all rows.
     Export(Box<Export>),
+    /// A message to a WeCom group.
+    WecomRobot(Box<WecomRobot>),
+    /// A message to a user of WeChat.
+    Wechat(Box<WechatAction>),
 }
 
 /// What goes out for a row.
@@ -24,6 +31,8 @@ pub enum Outgoing {
     Mail(Box<RenderedMail>),
     /// An HTTP request.
     Http(Box<HttpRequest>),
+    /// A message to a user of WeChat.
+    Wechat(Box<WechatMessage>),
 }
 
 impl Deliver for RowAction {
@@ -33,6 +42,8 @@ impl Deliver for RowAction {
         Ok(match self {
             Self::Mail(mail) => Outgoing::Mail(Box::new(mail.render(delivery)?)),
             Self::Http(http) => Outgoing::Http(Box::new(http.render_row(delivery)?)),
+            Self::WecomRobot(robot) => Outgoing::Http(Box::new(robot.render_row(delivery)?)),
+            Self::Wechat(wechat) => Outgoing::Wechat(Box::new(wechat.render(delivery)?)),
             // The configuration has no such thing.
             Self::Export(_) => return Err(whole("all rows go into one file")),
         })
@@ -45,15 +56,15 @@ impl Deliver for RowAction {
                 Ok(Outgoing::Mail(Box::new(mail.render_digest(rows, reservation, fire_time, now)?)))
             }
             // The configuration has no such thing.
-            Self::Http(_) => Err(whole("a request goes out for each row, not for all of them")),
             Self::Export(_) => Err(whole("all rows go into one file")),
+            _ => Err(whole("a message goes out for each row, not for all of them")),
         }
     }
 
     fn at_once(&self, concurrency: usize) -> usize {
         match self {
             Self::Mail(mail) => mail.at_once(concurrency),
-            Self::Http(_) | Self::Export(_) => concurrency,
+            _ => concurrency,
         }
     }
 
@@ -65,14 +76,26 @@ impl Deliver for RowAction {
         match (self, rendered) {
             (Self::Mail(action), Outgoing::Mail(mail)) => action.deliver(mail).await,
             (Self::Http(action), Outgoing::Http(request)) => action.deliver(request).await.outcome,
+            (Self::WecomRobot(robot), Outgoing::Http(request)) => robot.deliver(request).await.outcome,
+            (Self::Wechat(action), Outgoing::Wechat(message)) => action.deliver(message).await,
             _ => Outcome::Halt { reason: "what was made by one action cannot go out by another".to_owned() },
         }
     }
 
+    fn quota(&self) -> Option<QuotaSettings> {
+        match self {
+            Self::Mail(_) | Self::Http(_) | Self::Export(_) => None,
+            Self::WecomRobot(robot) => Some(robot.quota()),
+            Self::Wechat(action) => Some(action.quota()),
+        }
+    }
+
     fn show(&self, rendered: &Outgoing) -> Vec<String> {
-        match rendered {
-            Outgoing::Mail(mail) => mail.lines(),
-            Outgoing::Http(request) => request.lines(),
+        match (self, rendered) {
+            (_, Outgoing::Mail(mail)) => mail.lines(),
+            (_, Outgoing::Http(request)) => request.lines(),
+            (Self::Wechat(action), Outgoing::Wechat(message)) => action.lines(message),
+            (_, Outgoing::Wechat(_)) => Vec::new(),
         }
     }
 }

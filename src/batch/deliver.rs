@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use super::export::Export;
 use crate::action::{Delivery, Outcome};
 use crate::run::Row;
+use crate::settings::QuotaSettings;
 
 /// An action that a batch delivers with: rendering apart from delivering, so that a preview can
 /// stop in between. Shared by all deliveries in flight.
@@ -31,6 +32,11 @@ pub trait Deliver: Debug + Send + Sync + 'static {
 
     /// Sends it and says what became of it. A call that is dropped leaves it in doubt.
     fn deliver(&self, rendered: &Self::Rendered) -> impl Future<Output = Outcome> + Send;
+
+    /// The quota that the other side keeps, whoever sends to it.
+    fn quota(&self) -> Option<QuotaSettings> {
+        None
+    }
 
     /// For people, one line each: what would go out.
     fn show(&self, rendered: &Self::Rendered) -> Vec<String>;

@@ -244,9 +244,9 @@ impl<A: Deliver> Run<'_, A> {
         self.problem = match outcome {
             Delivered::Sent { .. } => self.problem.take(),
             Delivered::Failed { reason } | Delivered::Halt { reason } => Some(format!("not sent: {reason}")),
-            Delivered::Retry { reason } | Delivered::Unreachable { reason } => {
-                Some(format!("not sent, to be tried again: {reason}"))
-            }
+            Delivered::Retry { reason }
+            | Delivered::Unreachable { reason }
+            | Delivered::Exhausted { reason, .. } => Some(format!("not sent, to be tried again: {reason}")),
             Delivered::Uncertain { reason } => Some(format!("nobody knows whether it was sent: {reason}")),
         };
         let failure = match heading {

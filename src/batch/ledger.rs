@@ -11,6 +11,7 @@ use super::tests::Fuse;
 use crate::run::Fire;
 use crate::store::ledger::{BeginRun, Due, EntryKey, OpenFire, Scope, ScopeId, Step, Unmarked};
 use crate::store::ledger_rows::Selection;
+use crate::store::quota::{Take, Taken};
 use crate::store::{Store, StoreError};
 
 /// The ledger of one batch. Clones share everything.
@@ -122,6 +123,18 @@ impl Ledger {
         #[cfg(test)]
         self.fuse.burn().await;
         self.store.forget(entries).await
+    }
+
+    pub(super) async fn take_quota(&self, take: Take) -> Result<Taken, StoreError> {
+        #[cfg(test)]
+        self.fuse.burn().await;
+        self.store.take_quota(take).await
+    }
+
+    pub(super) async fn rest_quota(&self, name: String, until: i64) -> Result<(), StoreError> {
+        #[cfg(test)]
+        self.fuse.burn().await;
+        self.store.rest_quota(name, until).await
     }
 
     pub(super) async fn open_fires(&self) -> Result<Vec<OpenFire>, StoreError> {

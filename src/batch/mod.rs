@@ -56,6 +56,7 @@ mod key;
 mod ledger;
 mod pace;
 mod preview;
+mod quota;
 mod recover;
 mod runner;
 mod sight;

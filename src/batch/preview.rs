@@ -68,7 +68,10 @@ async fn look<A: Deliver>(
     }
     let sight = Sight::open(settings, database, state, occasion)?;
     match &settings.action {
-        ActionSettings::Mail(_) | ActionSettings::Http(_) => {
+        ActionSettings::Mail(_)
+        | ActionSettings::Http(_)
+        | ActionSettings::WecomRobot(_)
+        | ActionSettings::Wechat(_) => {
             Rows { settings, sight: &sight }.preview(action, occasion.interval, preview).await
         }
         ActionSettings::Digest { max_rows, .. } => {
@@ -159,7 +162,13 @@ impl Rows<'_> {
             Pages::All => u64::from(pages > 0),
             Pages::Count(count) => pages.div_ceil(u64::from(count.get())),
         };
-        let estimate = estimate(deliverable, fires, self.settings.rate, interval);
+        let limits: Vec<Rate> = [self.settings.quota.clone(), action.quota()]
+            .into_iter()
+            .flatten()
+            .flat_map(|quota| quota.limits)
+            .collect();
+        let estimate =
+            estimate(deliverable, fires, self.settings.rate, interval).max(quota(deliverable, &limits));
         let data = json!({
             "deliverable": deliverable,
             "passed_over": passed_over,
@@ -222,6 +231,15 @@ fn estimate(rows: u64, fires: u64, rate: Option<Rate>, interval: Option<Duration
     }
 }
 
+/// How long they take by the quotas, when none of them is used yet.
+fn quota(rows: u64, limits: &[Rate]) -> Option<Duration> {
+    let of = |limit: &Rate| {
+        let windows = rows.saturating_sub(1) / u64::from(limit.count.get());
+        limit.per.saturating_mul(u32::try_from(windows).unwrap_or(u32::MAX))
+    };
+    limits.iter().map(of).max().filter(|wait| !wait.is_zero())
+}
+
 fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
@@ -235,5 +253,22 @@ fn in_words(time: Duration) -> String {
         (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
         (0, _, _) => format!("{hours} h {minutes} min"),
         _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_makes_all_rows_wait_but_those_of_the_last_window() {
+        let limits = [(20, 60), (100, 3600)].map(|(count, seconds): (u32, u64)| Rate {
+            count: count.try_into().unwrap(),
+            per: Duration::from_secs(seconds),
+        });
+        for (rows, seconds) in [(0, None), (20, None), (21, Some(60)), (100, Some(240)), (101, Some(3600))] {
+            assert_eq!(quota(rows, &limits), seconds.map(Duration::from_secs), "{rows}");
+        }
+        assert_eq!(quota(1000, &[]), None);
     }
 }

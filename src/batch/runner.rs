@@ -153,7 +153,10 @@ impl<A: Deliver> Batch<A> {
             return Ok(Outcome { message: Some(message), ..Outcome::succeeded(Some(result)) });
         }
         let Ended { outcome, clean } = match &self.job.settings.action {
-            ActionSettings::Mail(_) | ActionSettings::Http(_) => {
+            ActionSettings::Mail(_)
+            | ActionSettings::Http(_)
+            | ActionSettings::WecomRobot(_)
+            | ActionSettings::Wechat(_) => {
                 let mut pacer = self.pacer.lock().await;
                 Flow::new(&self.job, fire, context, (&mut pacer, &mut turn.errors), scope).run().await
             }

@@ -91,6 +91,9 @@ impl Rules {
             },
             // The row is not to blame: no try is counted.
             Outcome::Halt { reason } => (put_back(ticket, reason, now), lane_heading(ticket.doubtful)),
+            Outcome::Exhausted { reason, wait } => {
+                (put_back(ticket, reason, now + wait), lane_heading(ticket.doubtful))
+            }
             Outcome::Unreachable { reason } => {
                 (put_back(ticket, reason, now + WAITS[0]), lane_heading(ticket.doubtful))
             }

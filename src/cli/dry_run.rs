@@ -15,6 +15,8 @@ use tokio::runtime::{Builder, Runtime};
 use super::{ConfigArg, exit};
 use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
+use crate::action::wechat::WechatAction;
+use crate::action::wecom::WecomRobot;
 use crate::batch::{self, Export, Occasion, RowAction};
 use crate::clock::Clock;
 use crate::config::lints;
@@ -225,6 +227,16 @@ impl<'s> Viewer<'s> {
             }
             ActionSettings::Export(export) => {
                 RowAction::Export(Box::new(Export::new(export, None).map_err(anyhow::Error::msg)?))
+            }
+            ActionSettings::WecomRobot(robot) => {
+                RowAction::WecomRobot(Box::new(WecomRobot::new(robot, &HttpClients::default())?))
+            }
+            ActionSettings::Wechat(message) => {
+                let account = self.settings.wechat.get(&message.via);
+                let account =
+                    account.with_context(|| format!("there is no WeChat account `{}`", message.via))?;
+                let action = WechatAction::to_look_at(message, account, self.clock.clone())?;
+                RowAction::Wechat(Box::new(action))
             }
         };
         let state = self.state.as_ref();

@@ -9,7 +9,7 @@ use super::decode::{Keys, Node};
 use super::function::Scope;
 use super::mark::{self, check_parameters};
 use super::units::{duration, positive_duration, rate};
-use super::{export, http, mail};
+use super::{export, follow, http, mail, quota, wechat};
 use crate::settings::{
     ActionSettings, BatchSettings, ErrorLimit, OnUncertain, Pages, Relation, SourceSettings,
 };
@@ -25,6 +25,7 @@ const KEYS: Keys = Keys::only(&[
     "concurrency",
     "window",
     "rate",
+    "quota",
     "on_uncertain",
     "time_limit",
     "patience",
@@ -64,6 +65,12 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
         Some(window)
     });
     let rate = fields.read("rate", rate);
+    let quota = fields.read("quota", |node| {
+        if is_digest {
+            node.error("one mail for all rows needs no quota", "delete it".to_owned());
+        }
+        quota::read(node, id.as_deref().unwrap_or_default())
+    });
     let on_uncertain = fields.read("on_uncertain", |node| node.word(&["hold", "resend"]));
     let time_limit = fields.read("time_limit", positive_duration);
     let patience = fields.read("patience", duration).unwrap_or(PATIENCE);
@@ -77,6 +84,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<Bat
         concurrency: usize::try_from(concurrency).ok()?,
         window: usize::try_from(window.unwrap_or(256)).ok()?,
         rate,
+        quota,
         on_uncertain: if on_uncertain == Some("resend") { OnUncertain::Resend } else { OnUncertain::Hold },
         time_limit,
         patience,
@@ -112,30 +120,31 @@ fn pages(node: &Node<'_>) -> Option<Pages> {
 
 fn action(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettings> {
     const KEYS: Keys = Keys {
-        known: &["mail", "http", "export"],
+        known: &["mail", "http", "wecom_robot", "wechat_subscribe", "wechat_template", "export"],
         ignored: &[],
-        later: &["function", "sql", "wecom_robot", "wechat_subscribe", "wechat_template"],
+        later: &["function", "sql"],
     };
     let fields = node.object(&KEYS)?;
     if node.entries()?.is_empty() {
-        node.error(
-            "the action is empty",
-            "say what is done with a row, `mail` or `http`, or with all of them, `export`".to_owned(),
-        );
+        let all = KEYS.known.join("`, `");
+        node.error("the action is empty", format!("say what is done with a row: one of `{all}`"));
     }
-    let given: Vec<&str> = KEYS.known.iter().copied().filter(|key| fields.get(key).is_some()).collect();
-    if let [_, second, ..] = given[..] {
-        let node = fields.get(second).unwrap_or(node);
-        node.error("a batch does one thing with a row", format!("keep one of {}", given.join(" and ")));
+    let mut given = KEYS.known.iter().filter_map(|key| Some((*key, fields.get(key)?)));
+    let (key, value) = given.next()?;
+    if let Some((other, node)) = given.next() {
+        node.error("a batch does one thing with a row", format!("keep `{key}` or `{other}`"));
         return None;
     }
-    if let Some(node) = fields.get("export") {
-        return export::read(node, dir, scope.daemon.mail_names.as_deref());
+    let accounts = scope.daemon.wechat_names.as_deref();
+    let mail_names = scope.daemon.mail_names.as_deref();
+    match key {
+        "http" => http::read(value, dir, &http::ROW).map(|request| ActionSettings::Http(Box::new(request))),
+        "wecom_robot" => follow::wecom(value, dir).map(ActionSettings::WecomRobot),
+        "wechat_subscribe" => wechat::subscribe(value, accounts).map(Box::new).map(ActionSettings::Wechat),
+        "wechat_template" => wechat::template(value, accounts).map(Box::new).map(ActionSettings::Wechat),
+        "export" => export::read(value, dir, mail_names),
+        _ => mail::read(value, dir, mail_names),
     }
-    if let Some(node) = fields.get("http") {
-        return http::read(node, dir, &http::ROW).map(|request| ActionSettings::Http(Box::new(request)));
-    }
-    fields.read("mail", |node| mail::read(node, dir, scope.daemon.mail_names.as_deref()))
 }
 
 fn source(node: &Node<'_>, scope: &Scope<'_>, may_lack_key: bool) -> Option<SourceSettings> {

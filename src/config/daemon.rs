@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use super::decode::{Keys, Node};
 use super::units::{duration, positive_duration, timezone};
-use super::{alerts, database, state, transport};
+use super::{alerts, database, state, transport, wechat};
 use crate::settings::{
     AlertSettings, DatabaseSettings, EventSettings, FunctionSettings, HistorySettings, MailTransportSettings,
-    Settings, StateSettings,
+    Settings, StateSettings, WechatAccountSettings,
 };
 
 /// The zone of triggers that name none: the cloud's.
@@ -26,6 +26,7 @@ pub(super) const KEYS: Keys = Keys {
         "event_type",
         "databases",
         "mail",
+        "wechat",
         "history",
         "alerts",
         "max_runs",
@@ -33,7 +34,7 @@ pub(super) const KEYS: Keys = Keys {
         "drain_timeout",
     ],
     ignored: &["$schema"],
-    later: &["server", "console", "api", "node", "secrets", "http", "wecom", "wechat"],
+    later: &["server", "console", "api", "node", "secrets", "http", "wecom"],
 };
 
 /// The daemon config, read. What could not be read has its default, and an error was reported.
@@ -49,10 +50,12 @@ pub(super) struct DaemonConfig {
     pub event: EventSettings,
     pub databases: BTreeMap<String, DatabaseSettings>,
     pub mail: BTreeMap<String, MailTransportSettings>,
+    pub wechat: BTreeMap<String, WechatAccountSettings>,
     /// Names that the file has, right or wrong: a reference to a wrong entry is not an error of its own.
     /// None when the file could not be read.
     pub database_names: Option<Vec<String>>,
     pub mail_names: Option<Vec<String>>,
+    pub wechat_names: Option<Vec<String>>,
     pub history: HistorySettings,
     /// Of functions that have none of their own.
     pub alerts: Option<Arc<AlertSettings>>,
@@ -73,8 +76,10 @@ impl DaemonConfig {
             event: EventSettings { app_id: None, event_type: "timer".to_owned() },
             databases: BTreeMap::new(),
             mail: BTreeMap::new(),
+            wechat: BTreeMap::new(),
             database_names: None,
             mail_names: None,
+            wechat_names: None,
             history: HistorySettings {
                 keep: Duration::from_secs(30 * 86_400),
                 keep_runs: 100_000,
@@ -126,6 +131,13 @@ impl DaemonConfig {
                 config.mail.insert(name.to_owned(), transport);
             }
         }
+        let accounts = fields.read("wechat", Node::entries).unwrap_or_default();
+        config.wechat_names = Some(accounts.iter().map(|(name, _)| (*name).to_owned()).collect());
+        for (name, entry) in accounts {
+            if let Some(account) = wechat::account(&entry, folder) {
+                config.wechat.insert(name.to_owned(), account);
+            }
+        }
         let mail_names = config.mail_names.as_deref();
         config.alerts = fields.read("alerts", |node| alerts::read(node, folder, mail_names)).map(Arc::new);
         if let Some(history) = fields.get("history") {
@@ -164,6 +176,7 @@ impl DaemonConfig {
             state: self.state,
             databases: self.databases,
             mail: self.mail,
+            wechat: self.wechat,
             event: self.event,
             history: self.history,
             max_runs: self.max_runs,

@@ -28,13 +28,13 @@ pub(super) fn read(
         ["wecom_robot"] => {
             fields.read("wecom_robot", |node| wecom(node, dir)).map(FollowSettings::WecomRobot)
         }
-        ["mail"] => fields.read("mail", |node| match mail::read(node, dir, mail_names)? {
-            ActionSettings::Mail(mail) => Some(FollowSettings::Mail(Box::new(mail))),
-            ActionSettings::Digest { .. } | ActionSettings::Http(_) | ActionSettings::Export(_) => {
-                let help = "delete `per`: one mail is sent at a time";
-                node.error("`\"per\": \"run\"` belongs to the mail of a batch", help.to_owned());
-                None
+        ["mail"] => fields.read("mail", |node| {
+            if let ActionSettings::Mail(mail) = mail::read(node, dir, mail_names)? {
+                return Some(FollowSettings::Mail(Box::new(mail)));
             }
+            let help = "delete `per`: one mail is sent at a time";
+            node.error("`\"per\": \"run\"` belongs to the mail of a batch", help.to_owned());
+            None
         }),
         [] => {
             if node.entries().is_some_and(|entries| entries.is_empty()) {

@@ -1,13 +1,13 @@
 //! What findings must not show: they quote lines of the files, and go to terminals and logs.
 //!
-//! Hidden are the values of keys that are called `password` or `token`, logins of HTTP, variables of the environment, passwords in
+//! Hidden are the values of keys that are called `password`, `token` or `secret`, logins of HTTP, variables of the environment, passwords in
 //! URLs and keys of webhooks. It goes by the look of the text, because what is quoted need not be JSON, and is quoted
 //! whichever value of the line is wrong.
 
 use std::ops::Range;
 
 /// Keys whose values are hidden, in any case of letters.
-const KEYS: [&str; 5] = ["password", "token", "authorization", "proxy-authorization", "cookie"];
+const KEYS: [&str; 6] = ["password", "token", "secret", "authorization", "proxy-authorization", "cookie"];
 /// Keys whose objects have nothing but values that are hidden. A text is the name of a variable, and no secret.
 const VARIABLES: [&str; 2] = ["env", "envVariables"];
 

@@ -137,7 +137,7 @@ pub(super) fn is_url(node: &Node<'_>, text: &str) -> bool {
     problem.is_none()
 }
 
-fn check_url(text: &str) -> Result<(), String> {
+pub(super) fn check_url(text: &str) -> Result<(), String> {
     let url = Url::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("is not the URL of a web server: it has to start with `https://` or `http://`".to_owned());

@@ -43,6 +43,7 @@ mod locate;
 mod mail;
 mod mark;
 mod period;
+mod quota;
 mod retry;
 mod schema;
 mod secret;
@@ -54,6 +55,7 @@ mod transport;
 mod trigger;
 mod units;
 mod variables;
+mod wechat;
 
 pub use diagnostic::{Diagnostic, Place, Severity};
 pub use folders::Folders;

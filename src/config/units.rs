@@ -40,7 +40,7 @@ pub(super) fn max_output(node: &Node<'_>) -> Option<usize> {
     node.integer(0..=1 << 30).and_then(|bytes| usize::try_from(bytes).ok())
 }
 
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(super) fn parse_duration(text: &str) -> Option<Duration> {
     const UNITS: [(&str, u64); 5] =
         [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
     let mut rest = text;

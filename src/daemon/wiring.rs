@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 use crate::action::follow::Follow;
 use crate::action::http::{HttpAction, HttpClients};
 use crate::action::mail::{MailAction, Transport};
+use crate::action::wechat::{WechatAccount, WechatAction};
+use crate::action::wecom::WecomRobot;
 use crate::batch::{Batch, Export, Line, RowAction};
 use crate::clock::Clock;
 use crate::db::Databases;
@@ -30,6 +32,7 @@ pub(super) struct Wiring {
     clients: HttpClients,
     databases: Databases,
     transports: BTreeMap<String, Arc<Transport>>,
+    accounts: BTreeMap<String, Arc<WechatAccount>>,
     /// By the id of the batch; an old version may still run when a new one begins, even in another folder.
     lines: Mutex<BTreeMap<String, Line>>,
 }
@@ -43,15 +46,14 @@ impl Wiring {
         let open =
             |(name, transport): (&String, _)| (name.clone(), Transport::open(transport, clock.clone()));
         let transports = settings.mail.iter().map(open).collect();
-        Ok(Self {
-            clock,
-            store,
-            host,
-            clients: HttpClients::default(),
-            databases,
-            transports,
-            lines: Mutex::default(),
-        })
+        let clients = HttpClients::default();
+        let accounts = settings.wechat.iter().map(|(name, account)| {
+            // No function is called so.
+            let memo = store.memo("@wechat", &account.appid);
+            (name.clone(), Arc::new(WechatAccount::new(account, &clients, Some(memo), clock.clone())))
+        });
+        let accounts = accounts.collect();
+        Ok(Self { clock, store, host, clients, databases, transports, accounts, lines: Mutex::default() })
     }
 
     /// Compiles templates; starts nothing.
@@ -148,6 +150,15 @@ impl Wiring {
                     follow.map(|then| Follow::new(then, &self.clients, self.transport_of(then))).transpose();
                 let export = follow.and_then(|follow| Export::new(export, follow));
                 RowAction::Export(Box::new(export.map_err(anyhow::Error::msg)?))
+            }
+            ActionSettings::WecomRobot(robot) => {
+                RowAction::WecomRobot(Box::new(WecomRobot::new(robot, &self.clients)?))
+            }
+            ActionSettings::Wechat(message) => {
+                let account = self.accounts.get(&message.via);
+                let account =
+                    account.with_context(|| format!("there is no WeChat account `{}`", message.via))?;
+                RowAction::Wechat(Box::new(WechatAction::new(message, Arc::clone(account))?))
             }
         };
         let line = {

@@ -10,6 +10,7 @@ pub mod ledger_rows;
 pub mod memo;
 mod output;
 mod postgres;
+pub mod quota;
 pub mod runs;
 mod scope;
 mod sqlite;

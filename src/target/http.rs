@@ -115,7 +115,9 @@ pub(super) fn undone(delivery: Delivery) -> Outcome {
         Delivered::Sent { detail: reason } | Delivered::Failed { reason } | Delivered::Halt { reason } => {
             reason
         }
-        Delivered::Retry { reason } | Delivered::Unreachable { reason } => match delivery.retry_after {
+        Delivered::Retry { reason }
+        | Delivered::Unreachable { reason }
+        | Delivered::Exhausted { reason, .. } => match delivery.retry_after {
             Some(wait) => format!("{reason} (the server asks to wait {} s)", wait.as_secs()),
             None => reason,
         },

@@ -43,7 +43,7 @@ async fn its_answers_fall_into_classes() {
     for (answer, expected) in [
         (
             r#"{"errcode":45009,"errmsg":"api freq out of limit"}"#,
-            "Retry { reason: \"WeCom answered errcode 45009: api freq out of limit\" }",
+            "Exhausted { reason: \"WeCom answered errcode 45009: api freq out of limit\", wait: 60s }",
         ),
         (r#"{"errcode":-1,"errmsg":"system busy"}"#, "Retry {"),
         (

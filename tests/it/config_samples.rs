@@ -54,6 +54,7 @@ fn the_daemon_config_has_its_parts() {
         "pg-dump",
         "purge",
         "reminders",
+        "subscribe-messages",
         "tomylove",
         "weekly-report",
         "working-hours",

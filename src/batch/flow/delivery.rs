@@ -74,7 +74,7 @@ impl Deliveries {
 }
 
 impl<A: Deliver> Flow<'_, A> {
-    /// Starts what may start. Answers how long the rate makes the next one wait.
+    /// Starts what may start. Answers how long rate and quotas make the next one wait.
     pub(super) fn start_deliveries(&mut self) -> Option<Duration> {
         while self.deliveries.len() < self.at_once && self.in_second_look == 0 {
             let read_at = self.ready.front()?.read_at;
@@ -85,6 +85,9 @@ impl<A: Deliver> Flow<'_, A> {
                     return wait;
                 }
             }
+            if let Err(wait) = self.pass_quota() {
+                return wait;
+            }
             if now.saturating_sub(read_at) > STALE {
                 self.read_ready_again();
                 return None;
@@ -93,6 +96,7 @@ impl<A: Deliver> Flow<'_, A> {
                 return Some(wait);
             }
             let ticket = self.ready.pop_front()?;
+            self.gate.start();
             if let Lane::Sweep(position) = &ticket.lane {
                 self.started = position.clone();
             }

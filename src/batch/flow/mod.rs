@@ -7,12 +7,14 @@
 //!
 //! - `intake`: rows from the source and the retry lane, up to their reservation
 //! - `delivery`: tickets into deliveries
+//! - `quota`: when no more may start for now
 //! - `outage`: when nobody is there to take deliveries
 //! - `settle`: outcomes into the ledger, marks into the source
 
 mod delivery;
 mod intake;
 mod outage;
+mod quota;
 mod settle;
 
 use std::collections::VecDeque;
@@ -29,6 +31,7 @@ use super::deliver::Deliver;
 use super::errors::Errors;
 use super::job::{Job, is_lane_run};
 use super::pace::Pacer;
+use super::quota::Gate;
 use super::source::{Marked, Moment, Page};
 use super::ticket::{Lane, Position, Ticket, lane_heading};
 use crate::db::DbError;
@@ -36,6 +39,7 @@ use crate::run::{Fire, Outcome, Row, RunContext, Status, Stream};
 use crate::settings::Pages;
 use crate::store::StoreError;
 use crate::store::ledger::{Due, EntryKey, FireState, Scope, Step, Sweep};
+use crate::store::quota::Taken;
 
 /// A row that was read longer ago is read again before it is delivered.
 const STALE: Duration = Duration::from_secs(30);
@@ -80,6 +84,10 @@ enum Event {
     Step(PendingStep, Result<Vec<usize>, StoreError>),
     /// Marks are durable.
     Mark(Vec<PendingMark>, Result<Vec<Marked>, DbError>),
+    /// What the quotas allow is taken.
+    Quota(Result<Taken, StoreError>),
+    /// Others know that a quota is at rest.
+    Rested(Result<(), StoreError>),
 }
 
 /// How a run ended.
@@ -117,6 +125,7 @@ pub(super) struct Flow<'a, A: Deliver> {
     /// How many of them there may be.
     at_once: usize,
     outage: Option<Outage>,
+    gate: Gate,
     /// Outcomes that are not written yet.
     settled: Vec<Settled>,
     /// Rows whose mark is to come.
@@ -178,6 +187,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             intake,
             ready: VecDeque::new(),
             outage: None,
+            gate: Gate::new(job.settings.quota.as_ref(), job.action.quota().as_ref()),
             depth: (2 * at_once).clamp(1, job.settings.window.max(1)),
             at_once,
             settled: Vec::new(),
@@ -204,6 +214,9 @@ impl<'a, A: Deliver> Flow<'a, A> {
             }
             self.next(wait).await;
             self.report();
+        }
+        if self.broken.is_none() {
+            self.leave_quota().await;
         }
         // The fire and the sweep of its scope are not a lane run's own.
         if self.broken.is_none() && !is_lane_run(self.fire) {
@@ -267,6 +280,8 @@ impl<'a, A: Deliver> Flow<'a, A> {
             Event::Lane(asked, due) => self.lane_taken(asked, due),
             Event::Step(step, refused) => self.stepped(step, refused),
             Event::Mark(rows, marked) => self.marked(rows, marked),
+            Event::Quota(taken) => self.quota_answered(taken),
+            Event::Rested(rested) => self.rested(rested),
         }
     }
 

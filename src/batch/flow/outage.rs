@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Deliver, Flow, Lane, Stop, Stream, Ticket};
+use super::{Deliver, Flow, Stop, Stream, Ticket};
 use crate::action::Outcome;
 use crate::batch::ticket;
 use crate::store::ledger::Verdict;
@@ -44,13 +44,9 @@ impl<A: Deliver> Flow<'_, A> {
         if self.stop.is_some() {
             return Some((ticket, reason));
         }
-        let mut ticket = match Arc::try_unwrap(ticket) {
-            Ok(ticket) => ticket,
-            Err(shared) => return Some((shared, reason)),
-        };
-        // The sweep has passed it.
-        ticket.lane = Lane::Retry { own: true };
-        self.ready.push_front(ticket);
+        if let Err(ticket) = self.put_in_front(ticket) {
+            return Some((ticket, reason));
+        }
         let now = self.job.clock.monotonic();
         match &mut self.outage {
             // Those that were under way when it began come back one after the other.
@@ -97,9 +93,10 @@ impl<A: Deliver> Flow<'_, A> {
 
     /// A reserved row of the retry lane that this run will not start.
     pub(super) fn put_back(&self, ticket: &Ticket, now: DateTime<Utc>) -> Verdict {
-        match &self.outage {
-            Some(outage) => ticket::put_back(ticket, outage.reason.clone(), now + NEXT_RUN),
-            None => ticket::put_back(ticket, "the run was stopped".to_owned(), now),
+        match (&self.outage, self.quota_opens_at(now)) {
+            (Some(outage), _) => ticket::put_back(ticket, outage.reason.clone(), now + NEXT_RUN),
+            (None, Some(opens_at)) => ticket::put_back(ticket, "its quota was used up".to_owned(), opens_at),
+            (None, None) => ticket::put_back(ticket, "the run was stopped".to_owned(), now),
         }
     }
 }

@@ -58,6 +58,13 @@ impl<A: Deliver> Flow<'_, A> {
                 Some((ticket, reason)) => (ticket, Outcome::Unreachable { reason }),
                 None => return,
             },
+            Outcome::Exhausted { reason, wait } => {
+                self.somebody_is_there(&Outcome::Exhausted { reason: reason.clone(), wait });
+                match self.exhausted(ticket, reason, wait) {
+                    Some((ticket, reason)) => (ticket, Outcome::Exhausted { reason, wait }),
+                    None => return,
+                }
+            }
             answer => {
                 self.somebody_is_there(&answer);
                 (ticket, answer)
@@ -117,7 +124,8 @@ impl<A: Deliver> Flow<'_, A> {
         }
         // Marks that lag far behind would fill the memory.
         let lagging = self.to_mark.len() > 4 * MARK_GROUP;
-        let room = if lagging || self.outage.is_some() {
+        let is_closed = self.quota_opens_at(self.job.clock.now()).is_some();
+        let room = if lagging || self.outage.is_some() || is_closed {
             0
         } else {
             self.job.settings.window.max(1).saturating_sub(self.ahead())
@@ -127,7 +135,7 @@ impl<A: Deliver> Flow<'_, A> {
             self.stepping = true;
             return;
         }
-        if self.may_gather() {
+        if self.may_gather(is_closed) {
             return;
         }
         let reserving = self.next_reservations(room);
@@ -162,11 +170,12 @@ impl<A: Deliver> Flow<'_, A> {
     }
 
     /// Enough is reserved to keep the deliveries busy: outcomes may gather, so that more of them share a commit.
-    fn may_gather(&self) -> bool {
+    fn may_gather(&self, is_closed: bool) -> bool {
         let slack = self.ready.len() > self.at_once;
         slack
             && self.stop.is_none()
             && self.outage.is_none()
+            && !is_closed
             && self.settled.len() < self.job.settings.window / 4
     }
 

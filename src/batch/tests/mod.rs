@@ -8,6 +8,7 @@ mod lane;
 mod outage;
 mod outcomes;
 mod preview;
+mod quota;
 mod source_conformance;
 mod sources;
 mod stops;

@@ -22,7 +22,7 @@ use crate::db::{Access, Database};
 use crate::run::{self, Fire, Output, Progress, Reason, Row, RunContext, Scalar};
 use crate::settings::{
     ActionSettings, BatchSettings, DatabaseSettings, ErrorLimit, MailSettings, MarkSettings, MarkValue,
-    OnUncertain, Pages, Relation, SourceSettings, SqliteSettings,
+    OnUncertain, Pages, QuotaSettings, Relation, SourceSettings, SqliteSettings,
 };
 use crate::store::{Store, StoreError};
 
@@ -66,6 +66,7 @@ pub(super) struct Post {
     script: Mutex<Option<Script>>,
     taken: Mutex<Vec<(String, String)>>,
     fuse: Mutex<Fuse>,
+    quota: Mutex<Option<QuotaSettings>>,
 }
 
 impl std::fmt::Debug for Post {
@@ -78,6 +79,12 @@ impl Post {
     /// Answers by email from now on.
     pub(super) fn answers(&self, script: impl Fn(&str) -> Answer + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Some(Box::new(script));
+    }
+
+    /// The other side keeps a quota of this name.
+    pub(super) fn is_of(&self, quota: &str) {
+        let quota = QuotaSettings { name: quota.to_owned(), limits: Vec::new() };
+        *self.quota.lock().unwrap() = Some(quota);
     }
 
     /// Emails in the order they were taken.
@@ -154,6 +161,10 @@ impl Deliver for Recorder {
         }
         tokio::task::yield_now().await;
         outcome
+    }
+
+    fn quota(&self) -> Option<QuotaSettings> {
+        self.0.quota.lock().unwrap().clone()
     }
 
     fn show(&self, letter: &Letter) -> Vec<String> {
@@ -366,6 +377,7 @@ fn settings() -> BatchSettings {
         concurrency: 3,
         window: 4,
         rate: None,
+        quota: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
         patience: Duration::from_secs(300),

@@ -28,6 +28,7 @@ pub(in crate::store) mod output;
 mod owner;
 pub(in crate::store) mod prune;
 mod queue;
+pub(in crate::store) mod quota;
 mod reader;
 pub(in crate::store) mod runs;
 mod schema;

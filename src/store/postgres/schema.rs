@@ -5,12 +5,13 @@ use std::cmp::Ordering;
 use super::session::Session;
 use super::{Server, StoreError, quoted};
 
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("schema/001_state.sql"),
     include_str!("schema/002_pause_reason.sql"),
     include_str!("schema/003_attempts.sql"),
     include_str!("schema/004_memo.sql"),
     include_str!("schema/005_output_bytes.sql"),
+    include_str!("schema/006_quota.sql"),
 ];
 
 fn known() -> i64 {

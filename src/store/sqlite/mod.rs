@@ -17,6 +17,7 @@ mod lock;
 pub(in crate::store) mod memo;
 pub(in crate::store) mod output;
 pub(in crate::store) mod prune;
+pub(in crate::store) mod quota;
 mod reader;
 pub(in crate::store) mod runs;
 mod schema;

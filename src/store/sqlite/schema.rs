@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::StoreError;
 
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("schema/001_runs.sql"),
     include_str!("schema/002_ledger.sql"),
     include_str!("schema/003_names_as_numbers.sql"),
@@ -15,6 +15,7 @@ const MIGRATIONS: [&str; 7] = [
     include_str!("schema/005_attempts.sql"),
     include_str!("schema/006_memo.sql"),
     include_str!("schema/007_output_bytes.sql"),
+    include_str!("schema/008_quota.sql"),
 ];
 
 /// Durable commits, readers beside the writer, and a wait instead of an error when a reader is busy.

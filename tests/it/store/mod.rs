@@ -7,6 +7,7 @@ mod ledger;
 mod memo;
 mod owners;
 mod postgres_crash;
+mod quota;
 mod runs;
 mod triggers;
 
@@ -75,4 +76,8 @@ on_both! {
         rows_are_discarded_unless_a_run_has_them;
     memo:
         a_function_remembers_through_a_restart;
+    quota:
+        a_quota_holds_through_a_restart
+        what_is_given_back_of_a_quota_may_be_taken_again
+        a_quota_rests_for_the_longest_that_was_said;
 }

@@ -70,5 +70,6 @@ pub(crate) fn kind(outcome: &Outcome) -> &'static str {
         Outcome::Unreachable { .. } => "unreachable",
         Outcome::Uncertain { .. } => "uncertain",
         Outcome::Halt { .. } => "halt",
+        Outcome::Exhausted { .. } => "exhausted",
     }
 }

@@ -21,6 +21,7 @@ mod sink;
 pub(crate) mod smtp_server;
 mod wait;
 pub(crate) mod web;
+pub(crate) mod wechat_server;
 
 use std::time::Duration;
 

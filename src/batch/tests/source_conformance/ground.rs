@@ -200,6 +200,7 @@ pub(super) fn table(name: &str, key: &[&str], filter: &str, mark: &[(&str, Value
         concurrency: 1,
         window: 1,
         rate: None,
+        quota: None,
         pause_on_errors: None,
         on_uncertain: OnUncertain::Hold,
         time_limit: None,
