@@ -50,12 +50,14 @@ fn main() {
 fn near(runtime: &Runtime, mails: u32, rounds: u32) {
     let sink = Sink::start();
     let line = "A line of seventy-six characters, as a plain text mail has many of them...\n";
-    let plain = Arc::new(action(smtp(sink.address), &line.repeat(LENGTH / line.len() - 3), None));
+    let text = line.repeat(LENGTH / line.len() - 3);
+    let plain = Arc::new(action(smtp(sink.address), &text, None).over(SESSIONS));
     let paragraph = "您好，{{ name }}。鼓楼为您报时，已有六百年。每到更时，钟鼓齐鸣，声闻十余里。".repeat(4);
     let html = format!("<p>{paragraph}</p>");
-    let rich = Arc::new(action(smtp(sink.address), &paragraph, Some(&html)));
+    let rich = Arc::new(action(smtp(sink.address), &paragraph, Some(&html)).over(SESSIONS));
     let folder = tempfile::tempdir().unwrap();
-    let maildir = Arc::new(action(MailRoute::Maildir(folder.path().to_owned()), &paragraph, Some(&html)));
+    let maildir = action(MailRoute::Maildir(folder.path().to_owned()), &paragraph, Some(&html));
+    let maildir = Arc::new(maildir.over(SESSIONS));
     let ready_made = mail(&plain, 1).bytes().to_vec();
     println!("wire: {} bytes a mail, row: {}", ready_made.len(), mail(&rich, 1).bytes().len());
     println!("render alone: {:.2} µs a row", render(&rich, mails));
@@ -64,9 +66,9 @@ fn near(runtime: &Runtime, mails: u32, rounds: u32) {
     for _ in 0..rounds {
         let source = [sink.smtp_source(mails), f64::NAN];
         let lettre = runtime.block_on(lettre(sink.address, SESSIONS, mails, &ready_made));
-        let wire = runtime.block_on(run(&plain, SESSIONS, mails, false));
-        let row = runtime.block_on(run(&rich, SESSIONS, mails, true));
-        let files = runtime.block_on(run(&maildir, SESSIONS, mails / 10, true));
+        let wire = runtime.block_on(run(&plain, mails, false));
+        let row = runtime.block_on(run(&rich, mails, true));
+        let files = runtime.block_on(run(&maildir, mails / 10, true));
         table.round(&[source, lettre, wire, row, files]);
     }
     table.end();
@@ -75,13 +77,13 @@ fn near(runtime: &Runtime, mails: u32, rounds: u32) {
 /// To a server that answers after ten milliseconds.
 fn far(runtime: &Runtime, mails: u32, rounds: u32) {
     let address = slow_server::start();
-    let plain = Arc::new(action(smtp(address), "A short mail.\n", None));
+    let plain = Arc::new(action(smtp(address), "A short mail.\n", None).over(FAR_SESSIONS));
     let ready_made = mail(&plain, 1).bytes().to_vec();
     println!("a server that answers after 10 ms, {FAR_SESSIONS} connections; CPU with the server's");
     let mut table = Table::new(&["lettre", "wire"]);
     for _ in 0..rounds {
         let lettre = runtime.block_on(lettre(address, FAR_SESSIONS, mails / 10, &ready_made));
-        let wire = runtime.block_on(run(&plain, FAR_SESSIONS, mails / 2, false));
+        let wire = runtime.block_on(run(&plain, mails / 2, false));
         table.round(&[lettre, wire]);
     }
     table.end();
@@ -140,12 +142,12 @@ async fn lettre(address: SocketAddr, connections: usize, mails: u32, message: &[
     [speed, (cpu_seconds() - cpu) * 1e6 / f64::from(mails)]
 }
 
-/// Delivers in as many lanes as keep `connections` busy.
-async fn run(action: &Arc<MailAction>, connections: usize, mails: u32, render_each: bool) -> Figure {
+/// Delivers in as many lanes as keep its connections full.
+async fn run(action: &Arc<MailAction>, mails: u32, render_each: bool) -> Figure {
     let next = Arc::new(AtomicU32::new(0));
     let clock = Clock::system();
     let cpu = cpu_seconds();
-    let lanes: Vec<_> = (0..action.at_once(connections))
+    let lanes: Vec<_> = (0..action.at_once())
         .map(|_| {
             let (action, next) = (action.clone(), next.clone());
             tokio::spawn(async move {

@@ -63,7 +63,7 @@ impl Deliver for RowAction {
 
     fn at_once(&self, concurrency: usize) -> usize {
         match self {
-            Self::Mail(mail) => mail.at_once(concurrency),
+            Self::Mail(mail) => mail.at_once(),
             _ => concurrency,
         }
     }

@@ -139,7 +139,8 @@ impl Wiring {
                     .transports
                     .get(&mail.via)
                     .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
-                RowAction::Mail(Box::new(MailAction::new(mail, Arc::clone(transport))?))
+                let action = MailAction::new(mail, Arc::clone(transport))?;
+                RowAction::Mail(Box::new(action.over(batch.concurrency)))
             }
             ActionSettings::Http(request) => {
                 RowAction::Http(Box::new(HttpAction::new(request, &self.clients)?))

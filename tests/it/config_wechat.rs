@@ -79,7 +79,7 @@ fn what_is_wrong_is_said_with_its_place_and_its_fix() {
             json!({ "action": {} }),
             "the action is empty | say what is done with a row: one of `mail`, `http`, `wecom_robot`",
         ),
-        (json!({ "action": { "export": {} } }), "`export` is not supported by this version"),
+        (json!({ "action": { "function": {} } }), "`function` is not supported by this version"),
         (rows(json!("10000")), "quota: `10000` is not a quota | write how many in how long, such as `20/1m`"),
         (rows(json!(10_000)), "quota: a number was found where a string such as `10000/1h` is expected"),
         (rows(json!([])), "quota: no limit is given"),

@@ -28,6 +28,8 @@ pub struct MailAction {
     templates: Templates,
     from: Arc<Address>,
     transport: Arc<Transport>,
+    /// How many to the server it may have.
+    connections: usize,
     /// Where every mail goes instead.
     diverted: Option<Address>,
 }
@@ -51,7 +53,13 @@ impl MailAction {
         sources.extend(settings.html.as_ref().map(|source| (HTML, Place::Html, source.clone())));
         let url = settings.list_unsubscribe.as_ref();
         sources.extend(url.map(|text| inline(LIST_UNSUBSCRIBE, Place::Url, text)));
-        Ok(Self { templates: Templates::compile(sources)?, from: Arc::new(from), transport, diverted: None })
+        Ok(Self {
+            templates: Templates::compile(sources)?,
+            from: Arc::new(from),
+            transport,
+            connections: 1,
+            diverted: None,
+        })
     }
 
     /// The same, with every mail going to `to` and to nobody else. The recipient it had is rendered all the same: a row
@@ -101,16 +109,22 @@ impl MailAction {
         self.build(&Context::values(values, fire_time, now), reservation, now, file.cloned())
     }
 
-    /// How many deliveries at once keep that many connections busy: a connection has the next mail under way while
-    /// the server answers to the last one.
-    pub fn at_once(&self, connections: usize) -> usize {
-        self.transport.at_once(connections)
+    /// The same with more connections to the server than the one it may have otherwise.
+    #[must_use]
+    pub fn over(self, connections: usize) -> Self {
+        Self { connections, ..self }
+    }
+
+    /// How many deliveries at once keep its connections full: a connection has the next mail under way while the
+    /// server answers to the last one.
+    pub fn at_once(&self) -> usize {
+        self.transport.at_once(self.connections)
     }
 
     /// Hands the mail over. May be called many times at once; see [`MailAction::at_once`]. A dropped future leaves the
     /// mail in doubt.
     pub async fn deliver(&self, mail: &RenderedMail) -> Outcome {
-        self.transport.deliver(mail).await
+        self.transport.deliver(mail, self.connections).await
     }
 
     fn build(

@@ -45,7 +45,7 @@ impl Transport {
         }
     }
 
-    /// How many deliveries at once keep `connections` of them busy.
+    /// How many deliveries at once keep that many connections full.
     pub(super) fn at_once(&self, connections: usize) -> usize {
         match &self.route {
             Route::Maildir(_) => connections,
@@ -58,10 +58,11 @@ impl Transport {
         &self.from
     }
 
-    pub(super) async fn deliver(&self, mail: &RenderedMail) -> Outcome {
+    /// `connections`: how many the sender may have.
+    pub(super) async fn deliver(&self, mail: &RenderedMail, connections: usize) -> Outcome {
         match &self.route {
             Route::Maildir(maildir) => maildir.deliver(mail).await,
-            Route::Smtp(pool) => pool.deliver(mail).await,
+            Route::Smtp(pool) => pool.deliver(mail, connections).await,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The mails for one server and the connections that carry them.
 //!
 //! A connection has up to three mails at once: one whose body is out, one whose envelope is, and one that waits to
-//! follow. So there is one connection for each three mails in delivery, and a server is asked for no more than
-//! it takes.
+//! follow. A sender with few mails in delivery has a connection for each, so that none waits for the answer to another;
+//! one with many has the connections it may have, full. A server is asked for no more than it takes.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ use crate::action::Outcome;
 use crate::action::mail::message::RenderedMail;
 use crate::clock::Clock;
 
-/// How many mails in delivery keep a connection busy.
+/// How many mails in delivery keep a connection full.
 pub(in crate::action::mail) const MAILS_PER_CONNECTION: usize = 3;
 
 /// A server that took fewer connections than were asked for is not asked for more until this is over.
@@ -44,6 +44,8 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) mail: RenderedMail,
+    /// How many connections its sender may have.
+    connections: usize,
     outcome: oneshot::Sender<Outcome>,
 }
 
@@ -110,10 +112,11 @@ impl Pool {
     /// Delivers on whichever connection is free first. A mail whose connection died before the server answered
     /// anything about it goes to another. A server that takes no more connections is waited for until one of those it
     /// has is free. A dropped call takes the mail back if no connection has taken it, and leaves it in doubt otherwise.
-    pub(in crate::action::mail) async fn deliver(&self, mail: &RenderedMail) -> Outcome {
+    /// `connections`: how many the sender may have for its mails.
+    pub(in crate::action::mail) async fn deliver(&self, mail: &RenderedMail, connections: usize) -> Outcome {
         let (outcome, answer) = oneshot::channel();
         let _under_way = UnderWay::new(&self.0.under_way);
-        self.0.submit(Job { mail: mail.clone(), outcome });
+        self.0.submit(Job { mail: mail.clone(), connections, outcome });
         answer.await.unwrap_or_else(|_| Outcome::Uncertain {
             reason: "the connection was given up while the mail was on its way".to_owned(),
         })
@@ -227,11 +230,11 @@ impl Shared {
 
     /// Opens what connections the mails that wait are worth.
     fn open_more(self: &Arc<Self>, state: &mut State) {
-        if state.queue.is_empty() {
-            return;
-        }
+        let Some(first) = state.queue.front() else { return };
         let there = state.open + state.opening;
-        let worth = self.under_way.load(Ordering::Relaxed).div_ceil(MAILS_PER_CONNECTION);
+        let mails = self.under_way.load(Ordering::Relaxed);
+        // Several senders: what all of them may have shows in how many mails there are.
+        let worth = mails.min(first.connections).max(mails.div_ceil(MAILS_PER_CONNECTION));
         let may = there == 0 || self.clock.monotonic() >= state.enough_until;
         if there < worth.max(1) && may {
             state.opening += 1;
