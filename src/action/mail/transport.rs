@@ -37,7 +37,7 @@ impl Transport {
         Arc::new(Self { from: settings.from.clone(), route })
     }
 
-    /// Says goodbye on all idle connections. Later deliveries open new ones.
+    /// Says goodbye on all connections. Later deliveries open new ones.
     pub async fn close(&self) {
         match &self.route {
             Route::Maildir(_) => {}

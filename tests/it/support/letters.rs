@@ -56,10 +56,12 @@ pub(crate) fn mail(action: &MailAction, email: &str, body: &str) -> RenderedMail
     action.render(&Delivery { row: &row, reservation: &reservation, fire_time: at, now: at }).unwrap()
 }
 
-/// One mail to whoever takes it.
+/// One mail to whoever takes it, and goodbye.
 pub(crate) async fn deliver_by(route: MailRoute) -> Outcome {
-    let (action, _) = action_by(route, patient());
-    action.deliver(&mail(&action, "a@ex.test", "hello")).await
+    let (action, transport) = action_by(route, patient());
+    let outcome = action.deliver(&mail(&action, "a@ex.test", "hello")).await;
+    transport.close().await;
+    outcome
 }
 
 pub(crate) fn kind(outcome: &Outcome) -> &'static str {

@@ -1,33 +1,26 @@
 //! One connection at work: it takes mails from the pool, and sends each envelope with the body before it.
 
-use std::sync::Arc;
-
-use tokio::sync::oneshot;
-
 use super::hello;
-use super::pool::{Job, Next, Shared, Wait};
+use super::pool::{Alive, Job, Next, Wait};
 use super::session::{Envelope, Session, lost};
 use crate::action::Outcome;
 
 /// A connection from its opening to its end.
 struct Connection {
-    pool: Arc<Shared>,
+    pool: Alive,
     session: Session,
     /// The server has answered about no mail on it yet. A mail that is lost then counts as tried.
     fresh: bool,
-    /// Goes with the connection, for whoever waits for its end.
-    end: Option<oneshot::Sender<()>>,
 }
 
 /// Opens a connection and serves the pool with it until there is nothing to do for long, or until it breaks.
-pub(super) async fn serve(pool: Arc<Shared>) {
+pub(super) async fn serve(pool: Alive) {
     match hello::connect(&pool.server, pool.timeouts).await {
         Err(outcome) => pool.not_opened(&outcome),
         Ok((wire, offers)) => {
             pool.opened();
             let session = Session::new(wire, offers, pool.timeouts);
-            let connection = Connection { pool: Arc::clone(&pool), session, fresh: true, end: None };
-            connection.run().await;
+            Connection { pool, session, fresh: true }.run().await;
         }
     }
 }
@@ -42,7 +35,6 @@ impl Connection {
         }
         self.pool.closed();
         self.session.quit().await;
-        drop(self.end);
     }
 
     /// The next mail, as soon as there is one; none: the connection is to end.
@@ -51,6 +43,7 @@ impl Connection {
             let job = match self.pool.take_or_wait() {
                 Next::Job(job) => Some(job),
                 Next::Wait(wait) => self.wait(wait).await,
+                Next::End => None,
             };
             let job = job?;
             if !self.session.is_quiet() {
@@ -64,14 +57,12 @@ impl Connection {
     }
 
     async fn wait(&mut self, mut wait: Wait) -> Option<Job> {
-        let job = tokio::select! {
+        tokio::select! {
             biased;
             job = &mut wait.handed => job.ok(),
             () = self.session.disturbed() => self.pool.wait_no_more(&mut wait),
             () = tokio::time::sleep(self.pool.timeouts.idle) => self.pool.wait_no_more(&mut wait),
-        };
-        self.end = Some(wait.end);
-        job
+        }
     }
 
     /// The mail, unless it is known that the server does not take it.

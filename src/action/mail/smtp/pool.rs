@@ -5,11 +5,12 @@
 //! one with many has the connections it may have, full. A server is asked for no more than it takes.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::server::Server;
 use super::{Timeouts, connection};
@@ -38,6 +39,8 @@ pub(super) struct Shared {
     under_way: AtomicUsize,
     /// The server answers an envelope that comes with the body before it.
     overlaps: AtomicBool,
+    /// A connection has ended, or mails come again while the pool closes.
+    changed: Notify,
 }
 
 /// A mail and who waits for its outcome.
@@ -63,7 +66,15 @@ struct State {
     waits: u64,
     /// Until when the server is not asked for another connection, monotonic.
     enough_until: Duration,
+    /// Connections end when they have nothing to do.
+    closing: bool,
+    /// Connections of any kind, with those that say goodbye.
+    alive: usize,
 }
+
+/// Counts a connection for as long as this value lives.
+#[derive(Debug)]
+pub(super) struct Alive(Arc<Shared>);
 
 /// A connection with nothing to do.
 #[derive(Debug)]
@@ -71,8 +82,6 @@ struct Waiting {
     number: u64,
     /// Dropped: the connection ends.
     hand: oneshot::Sender<Job>,
-    /// Ends when the connection has.
-    ended: oneshot::Receiver<()>,
 }
 
 /// A waiting connection's side of it.
@@ -81,8 +90,6 @@ pub(super) struct Wait {
     number: u64,
     /// The mail that comes; an error: the connection is to end.
     pub(super) handed: oneshot::Receiver<Job>,
-    /// To be dropped when the connection is over.
-    pub(super) end: oneshot::Sender<()>,
 }
 
 /// What a connection does next.
@@ -92,6 +99,8 @@ pub(super) enum Next {
     Job(Job),
     /// Nothing until one comes.
     Wait(Wait),
+    /// Goodbye.
+    End,
 }
 
 /// Counts a mail as under way for as long as this value lives.
@@ -106,6 +115,7 @@ impl Pool {
             state: Mutex::default(),
             under_way: AtomicUsize::new(0),
             overlaps: AtomicBool::new(true),
+            changed: Notify::new(),
         }))
     }
 
@@ -122,20 +132,26 @@ impl Pool {
         })
     }
 
-    /// Says QUIT on all idle connections at once. Later deliveries open new ones.
+    /// Says QUIT on all connections, on each as soon as it has nothing to do, and waits for their ends. Deliveries that
+    /// come meanwhile are carried out, and nothing is waited for any more.
     pub(in crate::action::mail) async fn close(&self) {
-        let waiting = std::mem::take(&mut self.0.lock().waiting);
-        let goodbyes: Vec<_> = waiting.into_iter().map(|waiting| waiting.ended).collect();
-        for ended in goodbyes {
-            // It is dropped and never sent: both are the end.
-            let _ = ended.await;
+        self.0.lock().close();
+        loop {
+            let changed = self.0.changed.notified();
+            {
+                let state = self.0.lock();
+                if state.alive == 0 || !state.closing {
+                    return;
+                }
+            }
+            changed.await;
         }
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.0.lock().waiting.clear();
+        self.0.lock().close();
     }
 }
 
@@ -143,6 +159,9 @@ impl Shared {
     /// Hands a mail to a connection that waits, or lines it up and sees to it that there are connections enough.
     fn submit(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
+        if std::mem::take(&mut state.closing) {
+            self.changed.notify_waiters();
+        }
         let mut job = job;
         while let Some(waiting) = state.waiting.pop() {
             match waiting.hand.send(job) {
@@ -173,12 +192,14 @@ impl Shared {
         if let Some(job) = state.first() {
             return Next::Job(job);
         }
+        if state.closing {
+            return Next::End;
+        }
         let (hand, handed) = oneshot::channel();
-        let (end, ended) = oneshot::channel();
         state.waits += 1;
         let number = state.waits;
-        state.waiting.push(Waiting { number, hand, ended });
-        Next::Wait(Wait { number, handed, end })
+        state.waiting.push(Waiting { number, hand });
+        Next::Wait(Wait { number, handed })
     }
 
     /// A connection that waits is to end. It may have been handed a mail meanwhile.
@@ -238,7 +259,8 @@ impl Shared {
         let may = there == 0 || self.clock.monotonic() >= state.enough_until;
         if there < worth.max(1) && may {
             state.opening += 1;
-            tokio::spawn(connection::serve(Arc::clone(self)));
+            state.alive += 1;
+            tokio::spawn(connection::serve(Alive(Arc::clone(self))));
         }
     }
 
@@ -248,6 +270,11 @@ impl Shared {
 }
 
 impl State {
+    fn close(&mut self) {
+        self.closing = true;
+        self.waiting.clear();
+    }
+
     /// The first mail in line that is still wanted.
     fn first(&mut self) -> Option<Job> {
         loop {
@@ -264,6 +291,21 @@ impl Job {
     pub(super) fn settle(self, outcome: Outcome) {
         // Nobody waits any more: whoever handed it in has it down as uncertain.
         let _ = self.outcome.send(outcome);
+    }
+}
+
+impl Deref for Alive {
+    type Target = Arc<Shared>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.lock().alive -= 1;
+        self.changed.notify_waiters();
     }
 }
 
