@@ -1,5 +1,5 @@
 //! The mail engine alone beside `smtp-source` and `lettre`, into one `smtp-sink` on the same machine, and beside
-//! `lettre` to a server that answers after ten milliseconds.
+//! `lettre` to a server that answers after ten milliseconds. What encryption costs, to a server of this benchmark's own.
 //!
 //! `cargo bench --bench mail` prints mails a second of each round and the medians: `lettre` and `wire` send a
 //! rendered mail of 2 KB again and again, `row` renders a text and an HTML part for each row and
@@ -11,6 +11,7 @@
 mod lettre_client;
 mod sink;
 mod slow_server;
+mod tls_sink;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,10 +24,11 @@ use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
 use gulou::settings::{
     MailRoute, MailSettings, MailTransportSettings, SmtpSecurity, SmtpServerSettings, SmtpSettings,
-    TemplateSource,
+    TemplateSource, TlsMode,
 };
 use rustix::time::{ClockId, clock_gettime};
 use sink::{LENGTH, SESSIONS, Sink, from_env, median};
+use tls_sink::TlsSink;
 use tokio::runtime::Runtime;
 
 /// Mails a second, and µs of CPU a mail.
@@ -36,6 +38,7 @@ type Figure = [f64; 2];
 const FAR_SESSIONS: usize = 64;
 
 fn main() {
+    tls_sink::serve_if_asked();
     if !std::env::args().any(|arg| arg == "--bench") {
         return;
     }
@@ -44,13 +47,13 @@ fn main() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     near(&runtime, mails, rounds);
     far(&runtime, mails, rounds);
+    guarded(&runtime, mails, rounds);
 }
 
 /// Into `smtp-sink`, and into a Maildir.
 fn near(runtime: &Runtime, mails: u32, rounds: u32) {
     let sink = Sink::start();
-    let line = "A line of seventy-six characters, as a plain text mail has many of them...\n";
-    let text = line.repeat(LENGTH / line.len() - 3);
+    let text = plain_text();
     let plain = Arc::new(action(smtp(sink.address), &text, None).over(SESSIONS));
     let paragraph = "您好，{{ name }}。鼓楼为您报时，已有六百年。每到更时，钟鼓齐鸣，声闻十余里。".repeat(4);
     let html = format!("<p>{paragraph}</p>");
@@ -87,6 +90,29 @@ fn far(runtime: &Runtime, mails: u32, rounds: u32) {
         table.round(&[lettre, wire]);
     }
     table.end();
+}
+
+/// To a server in a process of its own, in the clear and encrypted.
+fn guarded(runtime: &Runtime, mails: u32, rounds: u32) {
+    let (clear, encrypted) = (TlsSink::start(false), TlsSink::start(true));
+    let text = plain_text();
+    let to = |address, security| Arc::new(action(server(address, security), &text, None).over(SESSIONS));
+    let plain = to(clear.address, SmtpSecurity::Plain);
+    let tls = to(encrypted.address, SmtpSecurity::Implicit(TlsMode::Unverified));
+    println!("a server of our own, {SESSIONS} connections");
+    let mut table = Table::new(&["plain", "TLS"]);
+    for _ in 0..rounds {
+        let plain = runtime.block_on(run(&plain, mails, false));
+        let tls = runtime.block_on(run(&tls, mails, false));
+        table.round(&[plain, tls]);
+    }
+    table.end();
+}
+
+/// As much as makes a mail of about [`LENGTH`].
+fn plain_text() -> String {
+    let line = "A line of seventy-six characters, as a plain text mail has many of them...\n";
+    line.repeat(LENGTH / line.len() - 3)
 }
 
 /// Prints rounds, and in the end the medians and how much faster each is than the first.
@@ -131,8 +157,12 @@ impl Table {
 }
 
 fn smtp(address: SocketAddr) -> MailRoute {
+    server(address, SmtpSecurity::Plain)
+}
+
+fn server(address: SocketAddr, security: SmtpSecurity) -> MailRoute {
     let (host, port) = (address.ip().to_string(), address.port());
-    let server = SmtpServerSettings { host, port, security: SmtpSecurity::Plain, login: None };
+    let server = SmtpServerSettings { host, port, security, login: None };
     MailRoute::Smtp(Box::new(SmtpSettings { server }))
 }
 

@@ -53,7 +53,8 @@ async fn converse(mut stream: TcpStream) {
     }
 }
 
-fn answer(line: &[u8], in_body: &mut bool) -> Option<&'static str> {
+/// What a server says to a line; nothing: it is one of a body.
+pub(crate) fn answer(line: &[u8], in_body: &mut bool) -> Option<&'static str> {
     if *in_body {
         *in_body = line != b".\r\n";
         return (!*in_body).then_some("250 taken\r\n");
