@@ -98,20 +98,17 @@ impl Fire {
         let (mirror, progress) = (teller.clone(), Progress::default());
         let output = Output::new(move |stream, line| mirror.tell(&FireLine::output(stream, line)));
         let runtime = tokio::runtime::Runtime::new().context("could not start the async runtime")?;
+        let (its_clock, its_progress) = (clock.clone(), progress.clone());
+        // With what it waits for on the runtime's threads; from this one each delivery would have to wake another.
+        let fired = runtime.spawn(async move {
+            daemon::fire(&settings, its_clock, trigger, event.map(Arc::new), output, its_progress).await
+        });
         let (run, outcome) = runtime.block_on(async {
-            let fired = Box::pin(daemon::fire(
-                &settings,
-                clock.clone(),
-                trigger,
-                event.map(Arc::new),
-                output,
-                progress.clone(),
-            ));
             match &bar {
                 Some(bar) => bar.during(fired, || progress.at(clock.monotonic())).await,
                 None => fired.await,
             }
-        })?;
+        })??;
         let ended = Ended::from(outcome);
         if self.json {
             // Nobody knows the number before the run begins; it comes where it is known.
