@@ -47,6 +47,7 @@ mod mail_login;
 mod mail_maildir;
 mod mail_message;
 mod mail_pipelining;
+mod mail_postfix;
 mod mail_smtp;
 mod mail_tls;
 mod own_servers;
