@@ -1,9 +1,11 @@
-//! The private database servers of the tests keep what they promise.
+//! The private servers of the tests keep what they promise.
 
 use std::path::Path;
 use std::process::Command;
 
+use crate::servers::postfix::Postfix;
 use crate::servers::{self, MariaDb, Postgres};
+use crate::support::eventually;
 
 fn lives(process: u32) -> bool {
     Path::new("/proc").join(process.to_string()).exists()
@@ -103,3 +105,27 @@ macro_rules! checks {
 
 checks!(postgres, Postgres, servers::postgres, postgres, "pg_sleep");
 checks!(mariadb, MariaDb, servers::mariadb, mysql, "sleep");
+
+#[test]
+fn nothing_stays_of_a_dropped_postfix() {
+    let server = Postfix::start(&["one".to_owned()]);
+    let (folder, process) = server.place();
+    let folder = folder.to_owned();
+    assert!(lives(process));
+    // Its services work in the folder of its queues.
+    let queue = folder.join("queue");
+    eventually("its services", || (working_in(&queue) > 1).then_some(()));
+    drop(server);
+    assert!(!folder.exists());
+    assert!(!lives(process));
+    eventually("the last service to go", || (working_in(&queue) == 0).then_some(()));
+}
+
+/// How many processes have a folder as their working directory, which may be gone.
+fn working_in(folder: &Path) -> usize {
+    let works = |entry: std::io::Result<std::fs::DirEntry>| {
+        let cwd = std::fs::read_link(entry.ok()?.path().join("cwd")).ok()?;
+        cwd.to_string_lossy().starts_with(&*folder.to_string_lossy()).then_some(())
+    };
+    std::fs::read_dir("/proc").unwrap().filter_map(works).count()
+}

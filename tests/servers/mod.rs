@@ -1,16 +1,17 @@
-//! PostgreSQL and MariaDB for tests: private servers on free ports, with their data in a temporary folder.
+//! PostgreSQL, MariaDB and Postfix for tests: private servers on free ports, with their data in a temporary folder.
 //!
 //! The integration tests and the library's unit tests include this module by its path. It uses the standard library
 //! alone, so that both can. A test that shares a server takes [`postgres`] or [`mariadb`] and makes a database of its
 //! own; a test that stops or kills a server starts one of its own. Either way nothing outlives the test process.
 //!
-//! A test that needs a server has `postgres` or `mariadb` in its name, or in that of its module:
+//! A test that needs a server has `postgres`, `mariadb` or `postfix` in its name, or in that of its module:
 //! `./scripts/test.sh --quick` goes by it.
 #![allow(dead_code, reason = "each of the two test binaries uses a part of it")]
 
 mod client;
 mod instance;
 mod mariadb;
+pub(crate) mod postfix;
 mod postgres;
 
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-# The parent of a database server: `sh -c SCRIPT watchdog USER SIGNAL`.
+# The parent of a server: `sh -c SCRIPT watchdog USER SIGNAL`.
 #
 # Makes a temporary folder, prints it, and carries out one line of shell after the other from its stdin, answering each
 # with its exit code and the process id in $server. Its stdin ends when the test process ends, however it ends; then the

@@ -45,6 +45,8 @@ pub(crate) enum Say {
     This(&'static str),
     /// This, and then it hangs up.
     ThisAndHangUp(&'static str),
+    /// This, so many bytes of it first and the others a moment later.
+    Cut(&'static str, usize),
     /// The usual answer in pieces of one byte.
     Dribble,
     /// The usual answer, after a while.
@@ -490,6 +492,13 @@ impl Conversation {
             Say::ThisAndHangUp(text) => {
                 self.send(&format!("{text}\r\n"))?;
                 None
+            }
+            Say::Cut(text, at) => {
+                let (first, second) = text.split_at(at);
+                self.send(first)?;
+                // Were it too short, both would come at once, which is the usual case.
+                std::thread::sleep(Duration::from_millis(5));
+                self.send(&format!("{second}\r\n")).map(|()| positive(text))
             }
             Say::Dribble => {
                 for byte in format!("{usual}\r\n").chars() {

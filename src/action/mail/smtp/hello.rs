@@ -54,6 +54,10 @@ async fn open(server: &Server, timeouts: Timeouts) -> Result<(Wire, Offers), Ref
     if greeting.code != 220 {
         return Err(unwelcome(&wire, &greeting));
     }
+    if wire.has_more() {
+        // It would be taken for the answer to the next command, and that for the one to the command after it.
+        return Err(Refusal::Later("it said more than its greeting before it was asked".to_owned()));
+    }
     let mut welcome = hello(&mut wire, patience).await?;
     if let Some(mode) = start_tls(&mut wire, server, &welcome, patience).await? {
         wire = encrypt(wire, server, mode, timeouts).await?;

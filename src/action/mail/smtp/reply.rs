@@ -2,8 +2,12 @@
 
 use std::ops::Range;
 
-/// A reply longer than this is an attack or a different protocol.
-const LIMIT: usize = 64 * 1024;
+/// A reply of more bytes is an attack or a different protocol. Nothing bounds the lines of a reply, and one to a body that
+/// was not heard to its end puts the mail in doubt.
+const LIMIT: usize = 1 << 20;
+
+/// Characters of a reply that are told: reasons are kept in the ledger, one a row.
+const TOLD: usize = 1000;
 
 /// The code of a reply, and where its lines are in the buffer until more is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,11 +87,18 @@ impl ReplyBuffer {
     pub(super) fn text(&self, reply: &Reply) -> String {
         let bytes = self.bytes.get(reply.lines.clone()).unwrap_or_default();
         let mut text = reply.code.to_string();
+        let mut room = TOLD;
         for line in bytes.split(|byte| *byte == b'\n') {
             let words = printable(line.get(4..).unwrap_or_default());
-            if !words.is_empty() {
-                text.push(' ');
-                text.push_str(&words);
+            if words.is_empty() {
+                continue;
+            }
+            text.push(' ');
+            text.extend(words.chars().take(room));
+            room = room.saturating_sub(words.chars().count() + 1);
+            if room == 0 {
+                text.push('…');
+                break;
             }
         }
         text
@@ -164,6 +175,6 @@ mod tests {
             assert!(buffer(text).take().is_err(), "{text:?}");
         }
         assert!(buffer("SSH-2.0").take().is_err());
-        assert!(buffer(&format!("250 {}", "x".repeat(70_000))).take().is_err());
+        assert!(buffer(&format!("250 {}", "x".repeat(LIMIT))).take().is_err());
     }
 }

@@ -30,6 +30,8 @@ pub(super) struct Session {
     out: String,
     /// Where in `out` that envelope starts.
     envelope_at: usize,
+    /// That envelope asks for SMTPUTF8.
+    is_utf8: bool,
 }
 
 /// What the server made of an envelope.
@@ -66,7 +68,7 @@ pub(super) struct Settled {
 impl Session {
     /// Speaks on a connection whose greeting is done.
     pub(super) fn new(wire: Wire, offers: Offers, timeouts: Timeouts) -> Self {
-        Self { wire, offers, timeouts, reset_due: false, out: String::new(), envelope_at: 0 }
+        Self { wire, offers, timeouts, reset_due: false, out: String::new(), envelope_at: 0, is_utf8: false }
     }
 
     /// Ready for another mail, as far as can be told without asking.
@@ -102,6 +104,7 @@ impl Session {
     /// Writes the envelope of `mail` behind what is in `out`.
     fn compose(&mut self, mail: &RenderedMail) {
         self.envelope_at = self.out.len();
+        self.is_utf8 = mail.needs_utf8();
         let out = &mut self.out;
         if self.reset_due {
             out.push_str("RSET\r\n");
@@ -161,7 +164,11 @@ impl Session {
             if accepted {
                 continue;
             }
-            let outcome = refusal.unwrap_or_else(|| refused(stage, reply.code, &self.wire.text(&reply)));
+            let outcome = refusal.unwrap_or_else(|| {
+                let utf8 = stage == Stage::Sender && self.is_utf8;
+                let stage = if utf8 { Stage::Utf8Sender } else { stage };
+                refused(stage, reply.code, &self.wire.text(&reply))
+            });
             if reply.code == CLOSING || stage == Stage::Reset {
                 return Envelope::Lost { outcome, unheard, silent: false };
             }

@@ -11,6 +11,8 @@ pub(super) enum Stage {
     Reset,
     /// MAIL FROM.
     Sender,
+    /// MAIL FROM of a mail that makes use of SMTPUTF8.
+    Utf8Sender,
     /// RCPT TO.
     Recipient,
     /// DATA, before the body.
@@ -23,17 +25,23 @@ pub(super) enum Stage {
 pub(super) fn refused(stage: Stage, code: u16, text: &str) -> Outcome {
     let what = match stage {
         Stage::Hello => "the server does not want us",
-        Stage::Sender => "sender refused",
+        Stage::Sender | Stage::Utf8Sender => "sender refused",
         Stage::Recipient => "recipient refused",
         Stage::Reset | Stage::Data | Stage::Body => "mail refused",
     };
     let reason = format!("{what}: {text}");
     match (code, stage) {
         (400..=499, _) => Outcome::Retry { reason },
-        // RFC 1870 §6.2: the declared size is too much; other mails may be smaller.
-        (552, Stage::Sender) => Outcome::Failed { reason },
+        // RFC 1870 §6.2: the declared size is too much; other mails may be smaller. RFC 6531 §3.5: the offer of SMTPUTF8
+        // was not meant; other mails do without it.
+        (552, Stage::Sender | Stage::Utf8Sender) | (501 | 504 | 555, Stage::Utf8Sender) => {
+            Outcome::Failed { reason }
+        }
+        (500..=599, Stage::Utf8Sender) if text.contains(" 5.6.7 ") => Outcome::Failed { reason },
         // RFC 4954 §6: the login is missing, too weak, wrong, or wants encryption.
-        (500..=599, Stage::Hello | Stage::Sender) | (530 | 534 | 535 | 538, _) => Outcome::Halt { reason },
+        (500..=599, Stage::Hello | Stage::Sender | Stage::Utf8Sender) | (530 | 534 | 535 | 538, _) => {
+            Outcome::Halt { reason }
+        }
         (500..=599, _) => Outcome::Failed { reason },
         _ => Outcome::Retry { reason: format!("unexpected answer: {text}") },
     }
@@ -64,6 +72,10 @@ mod tests {
         assert_eq!(kind(Stage::Hello, 554), "halt");
         assert_eq!(kind(Stage::Sender, 550), "halt");
         assert_eq!(kind(Stage::Sender, 552), "failed");
+        assert_eq!(kind(Stage::Sender, 555), "halt");
+        assert_eq!(kind(Stage::Utf8Sender, 550), "halt");
+        assert_eq!(kind(Stage::Utf8Sender, 553), "halt");
+        assert_eq!(kind(Stage::Utf8Sender, 555), "failed");
         assert_eq!(kind(Stage::Recipient, 550), "failed");
         assert_eq!(kind(Stage::Data, 554), "failed");
         assert_eq!(kind(Stage::Body, 554), "failed");

@@ -79,6 +79,11 @@ impl Wire {
         Ok(Self { stream, incoming: ReplyBuffer::default() })
     }
 
+    /// Something came that nobody has read.
+    pub(super) fn has_more(&self) -> bool {
+        !self.incoming.is_empty()
+    }
+
     /// Nobody in between can read or change what is said.
     pub(super) fn is_encrypted(&self) -> bool {
         matches!(self.stream, Stream::Tls(_))
