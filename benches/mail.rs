@@ -133,7 +133,7 @@ impl Table {
 fn smtp(address: SocketAddr) -> MailRoute {
     let (host, port) = (address.ip().to_string(), address.port());
     let server = SmtpServerSettings { host, port, security: SmtpSecurity::Plain, login: None };
-    MailRoute::Smtp(Box::new(SmtpSettings { server }))
+    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
 }
 
 async fn lettre(address: SocketAddr, connections: usize, mails: u32, message: &[u8]) -> Figure {

@@ -27,6 +27,8 @@ pub enum MailRoute {
 pub struct SmtpSettings {
     /// The one that is used.
     pub server: SmtpServerSettings,
+    /// The one that is used while that one is not there.
+    pub fallback: Option<SmtpServerSettings>,
 }
 
 /// A mail server, and how it is talked to.

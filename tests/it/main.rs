@@ -43,6 +43,7 @@ mod import;
 mod init;
 mod layers;
 mod mail_batch;
+mod mail_fallback;
 mod mail_login;
 mod mail_maildir;
 mod mail_message;

@@ -26,13 +26,26 @@ pub(crate) fn plain_smtp(host: &str, port: u16) -> MailRoute {
 
 pub(crate) fn smtp(host: &str, port: u16, security: SmtpSecurity, login: Option<SmtpLogin>) -> MailRoute {
     let server = SmtpServerSettings { host: host.to_owned(), port, security, login };
-    MailRoute::Smtp(Box::new(SmtpSettings { server }))
+    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
+}
+
+/// The settings of servers, to be changed.
+pub(crate) fn servers(route: &mut MailRoute) -> &mut SmtpSettings {
+    match route {
+        MailRoute::Smtp(servers) => servers,
+        MailRoute::Maildir(_) => panic!("a folder"),
+    }
 }
 
 /// Mails to `email`, with `body` as the text.
 pub(crate) fn action_by(route: MailRoute, timeouts: Timeouts) -> (MailAction, Arc<Transport>) {
+    action_at(route, timeouts, Clock::system())
+}
+
+/// The same with another clock.
+pub(crate) fn action_at(route: MailRoute, timeouts: Timeouts, clock: Clock) -> (MailAction, Arc<Transport>) {
     let settings = MailTransportSettings { route, from: "鼓楼 <drum@tower.test>".into() };
-    let transport = Transport::with_timeouts(&settings, Clock::system(), timeouts);
+    let transport = Transport::with_timeouts(&settings, clock, timeouts);
     let mail = MailSettings {
         via: "outbox".into(),
         from: None,

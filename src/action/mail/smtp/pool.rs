@@ -122,6 +122,11 @@ impl Pool {
         })
     }
 
+    /// The server's `host:port`.
+    pub(in crate::action::mail) fn address(&self) -> String {
+        self.0.server.address()
+    }
+
     /// Says QUIT on all idle connections at once. Later deliveries open new ones.
     pub(in crate::action::mail) async fn close(&self) {
         let waiting = std::mem::take(&mut self.0.lock().waiting);
