@@ -132,7 +132,8 @@ impl Table {
 
 fn smtp(address: SocketAddr) -> MailRoute {
     let (host, port) = (address.ip().to_string(), address.port());
-    let server = SmtpServerSettings { host, port, security: SmtpSecurity::Plain, login: None };
+    let server =
+        SmtpServerSettings { host, port, security: SmtpSecurity::Plain, login: None, connections: None };
     MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
 }
 

@@ -1,5 +1,6 @@
 //! `mail` of the daemon config: ways out for mail, by URL.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::command;
@@ -24,17 +25,28 @@ const KEYS: Keys = Keys {
         "auth",
         "tls",
         "tls_ca",
+        "connections",
         "fallback",
     ],
     ignored: &[],
-    later: &["timeout", "pool"],
+    later: &["timeout"],
 };
 
 /// The keys that say how a server is talked to.
-const SERVER_KEYS: &[&str] = &["user", "password", "token", "token_command", "auth", "tls", "tls_ca"];
+const SERVER_KEYS: &[&str] =
+    &["user", "password", "token", "token_command", "auth", "tls", "tls_ca", "connections"];
 
-const FALLBACK_KEYS: Keys =
-    Keys::only(&["url", "user", "password", "token", "token_command", "auth", "tls", "tls_ca"]);
+const FALLBACK_KEYS: Keys = Keys::only(&[
+    "url",
+    "user",
+    "password",
+    "token",
+    "token_command",
+    "auth",
+    "tls",
+    "tls_ca",
+    "connections",
+]);
 
 /// Where a login may be sent before encryption begins at this port (RFC 6409).
 const SUBMISSION: u16 = 587;
@@ -133,7 +145,9 @@ fn server(fields: &Fields<'_>, folder: &Path) -> Option<SmtpServerSettings> {
             help,
         );
     }
-    Some(SmtpServerSettings { host, port, security, login })
+    let connections = fields.read("connections", |node| node.integer(1..=1000));
+    let connections = connections.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?));
+    Some(SmtpServerSettings { host, port, security, login, connections })
 }
 
 /// How a connection is kept from others, as `tls` says or as the place makes sensible.

@@ -224,3 +224,15 @@ fn a_fallback_is_a_server_like_the_main_one() {
         refused(&with(url, &json!({ "fallback": fallback })), expected);
     }
 }
+
+#[test]
+fn connections_are_a_number_of_each_server() {
+    let limits = json!({ "connections": 3, "fallback": { "url": "smtp://g", "connections": 1000 } });
+    let (smtp, _) = settings(&with("smtp://h", &limits));
+    let most = |server: &gulou::settings::SmtpServerSettings| server.connections.map(usize::from);
+    assert_eq!((most(&smtp.server), smtp.fallback.as_ref().and_then(most)), (Some(3), Some(1000)));
+    for (value, expected) in [(json!(0), "1"), (json!(1001), "1000"), (json!("3"), "a string was found")] {
+        refused(&with("smtp://h", &json!({ "connections": value })), expected);
+    }
+    refused(&with("maildir:x", &json!({ "connections": 3 })), "`connections` belongs to a mail server");
+}

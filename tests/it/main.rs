@@ -44,6 +44,7 @@ mod init;
 mod layers;
 mod mail_batch;
 mod mail_fallback;
+mod mail_limits;
 mod mail_login;
 mod mail_maildir;
 mod mail_message;

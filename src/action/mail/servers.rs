@@ -76,9 +76,15 @@ impl Servers {
         Self { main: Pool::new(Server::new(&settings.server), clock, timeouts), fallback }
     }
 
-    /// How many deliveries at once keep that many connections full.
-    pub(super) fn at_once(connections: usize) -> usize {
-        connections.saturating_mul(MAILS_PER_CONNECTION)
+    /// How many deliveries at once keep the connections full that a sender gets if it may have that many.
+    pub(super) fn at_once(&self, connections: usize) -> usize {
+        let fallback = self.fallback.as_ref().map(|fallback| &fallback.pool);
+        let most = [Some(&self.main), fallback]
+            .into_iter()
+            .flatten()
+            .map(|pool| pool.connections(connections))
+            .max();
+        most.unwrap_or(connections).saturating_mul(MAILS_PER_CONNECTION)
     }
 
     /// Delivers to whichever server is there. `connections`: how many the sender may have to it.

@@ -50,7 +50,7 @@ impl Transport {
     pub(super) fn at_once(&self, connections: usize) -> usize {
         match &self.route {
             Route::Maildir(_) => connections,
-            Route::Smtp(_) => Servers::at_once(connections),
+            Route::Smtp(servers) => servers.at_once(connections),
         }
     }
 

@@ -34,15 +34,19 @@ pub(super) async fn serve(pool: Arc<Shared>) {
 
 impl Connection {
     async fn run(mut self) {
-        while let Some(job) = self.next().await {
-            if !self.train(job).await {
-                self.pool.closed();
-                return;
-            }
+        let mut usable = true;
+        while usable && let Some(job) = self.next().await {
+            usable = self.train(job).await;
         }
-        self.pool.closed();
-        self.session.quit().await;
-        drop(self.end);
+        let Self { pool, session, end, .. } = self;
+        pool.closing();
+        if usable {
+            session.quit().await;
+        } else {
+            drop(session);
+        }
+        pool.closed();
+        drop(end);
     }
 
     /// The next mail, as soon as there is one; none: the connection is to end.

@@ -2,7 +2,8 @@
 //!
 //! A connection has up to three mails at once: one whose body is out, one whose envelope is, and one that waits to
 //! follow. A sender with few mails in delivery has a connection for each, so that none waits for the answer to another;
-//! one with many has the connections it may have, full. A server is asked for no more than it takes.
+//! one with many has the connections it may have, full. A server is asked for no more than it takes, and never for more
+//! than its settings allow, however many senders there are.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -57,6 +58,8 @@ struct State {
     opening: usize,
     /// Connections that are.
     open: usize,
+    /// Connections that take no more mails and still say goodbye.
+    closing: usize,
     /// Those that have nothing to do; the one that was used last is last.
     waiting: Vec<Waiting>,
     /// Numbers those that wait.
@@ -125,6 +128,11 @@ impl Pool {
     /// The server's `host:port`.
     pub(in crate::action::mail) fn address(&self) -> String {
         self.0.server.address()
+    }
+
+    /// How many connections a sender gets that may have `wanted`.
+    pub(in crate::action::mail) fn connections(&self, wanted: usize) -> usize {
+        wanted.min(self.0.server.most_connections)
     }
 
     /// Says QUIT on all idle connections at once. Later deliveries open new ones.
@@ -211,10 +219,18 @@ impl Shared {
         }
     }
 
-    /// An open connection has ended. Mails that wait get another.
-    pub(super) fn closed(self: &Arc<Self>) {
+    /// An open connection takes no more mails. Mails that wait get another.
+    pub(super) fn closing(self: &Arc<Self>) {
         let mut state = self.lock();
         state.open -= 1;
+        state.closing += 1;
+        self.open_more(&mut state);
+    }
+
+    /// It is gone; where connections are counted another may take its place.
+    pub(super) fn closed(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.closing -= 1;
         self.open_more(&mut state);
     }
 
@@ -241,7 +257,7 @@ impl Shared {
         // Several senders: what all of them may have shows in how many mails there are.
         let worth = mails.min(first.connections).max(mails.div_ceil(MAILS_PER_CONNECTION));
         let may = there == 0 || self.clock.monotonic() >= state.enough_until;
-        if there < worth.max(1) && may {
+        if there < worth.max(1) && there + state.closing < self.server.most_connections && may {
             state.opening += 1;
             tokio::spawn(connection::serve(Arc::clone(self)));
         }
