@@ -162,8 +162,8 @@ fn smtp(address: SocketAddr) -> MailRoute {
 
 fn server(address: SocketAddr, security: SmtpSecurity) -> MailRoute {
     let (host, port) = (address.ip().to_string(), address.port());
-    let server = SmtpServerSettings { host, port, security, login: None };
-    MailRoute::Smtp(Box::new(SmtpSettings { server }))
+    let server = SmtpServerSettings { host, port, security, login: None, connections: None };
+    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
 }
 
 async fn lettre(address: SocketAddr, connections: usize, mails: u32, message: &[u8]) -> Figure {

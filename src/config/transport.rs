@@ -1,5 +1,6 @@
 //! `mail` of the daemon config: ways out for mail, by URL.
 
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::command;
@@ -14,13 +15,38 @@ use crate::settings::{
 };
 
 const KEYS: Keys = Keys {
-    known: &["url", "from", "user", "password", "token", "token_command", "auth", "tls", "tls_ca"],
+    known: &[
+        "url",
+        "from",
+        "user",
+        "password",
+        "token",
+        "token_command",
+        "auth",
+        "tls",
+        "tls_ca",
+        "connections",
+        "fallback",
+    ],
     ignored: &[],
-    later: &["timeout", "pool"],
+    later: &["timeout"],
 };
 
 /// The keys that say how a server is talked to.
-const SERVER_KEYS: [&str; 7] = ["user", "password", "token", "token_command", "auth", "tls", "tls_ca"];
+const SERVER_KEYS: &[&str] =
+    &["user", "password", "token", "token_command", "auth", "tls", "tls_ca", "connections"];
+
+const FALLBACK_KEYS: Keys = Keys::only(&[
+    "url",
+    "user",
+    "password",
+    "token",
+    "token_command",
+    "auth",
+    "tls",
+    "tls_ca",
+    "connections",
+]);
 
 /// Where a login may be sent before encryption begins at this port (RFC 6409).
 const SUBMISSION: u16 = 587;
@@ -38,15 +64,34 @@ pub(super) fn read(node: &Node<'_>, folder: &Path) -> Option<MailTransportSettin
 fn route(node: &Node<'_>, fields: &Fields<'_>, folder: &Path) -> Option<MailRoute> {
     let url = node.text()?;
     let Some(path) = url.strip_prefix("maildir:") else {
-        let server = server(fields, folder)?;
-        return Some(MailRoute::Smtp(Box::new(SmtpSettings { server })));
+        let server = server(fields, folder);
+        let fallback = fields.read("fallback", |node| fallback(node, server.as_ref(), folder));
+        return Some(MailRoute::Smtp(Box::new(SmtpSettings { server: server?, fallback })));
     };
-    foreign(fields, &SERVER_KEYS, "a mail server");
+    foreign(fields, SERVER_KEYS, "a mail server");
+    foreign(fields, &["fallback"], "a mail server");
     if path.is_empty() || path.starts_with("//") {
         node.error(format!("`{url}` names no folder"), "write `maildir:var/outbox`".to_owned());
         return None;
     }
     Some(MailRoute::Maildir(absolute(folder, path)))
+}
+
+/// The server that stands in for `main`.
+fn fallback(node: &Node<'_>, main: Option<&SmtpServerSettings>, folder: &Path) -> Option<SmtpServerSettings> {
+    let fields = node.object(&FALLBACK_KEYS)?;
+    let url = fields.need("url", |node| Some(node.clone()))?;
+    if url.is_string() && url.text()?.starts_with("maildir:") {
+        let help = "name another server: `smtp://relay.example.com:587`".to_owned();
+        url.error("a folder cannot stand in for a mail server: nothing would send what lies in it", help);
+        return None;
+    }
+    let server = server(&fields, folder)?;
+    if main.is_some_and(|main| main.host.eq_ignore_ascii_case(&server.host) && main.port == server.port) {
+        let help = "name another server, or delete `fallback`".to_owned();
+        url.error("the fallback is the server itself: when one is not there, neither is the other", help);
+    }
+    Some(server)
 }
 
 /// The server that the `url` of `fields` and the keys beside it name.
@@ -100,7 +145,9 @@ fn server(fields: &Fields<'_>, folder: &Path) -> Option<SmtpServerSettings> {
             help,
         );
     }
-    Some(SmtpServerSettings { host, port, security, login })
+    let connections = fields.read("connections", |node| node.integer(1..=1000));
+    let connections = connections.and_then(|most| NonZeroUsize::new(usize::try_from(most).ok()?));
+    Some(SmtpServerSettings { host, port, security, login, connections })
 }
 
 /// How a connection is kept from others, as `tls` says or as the place makes sensible.

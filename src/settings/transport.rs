@@ -1,5 +1,6 @@
 //! Ways out for mail: a folder or servers, and what a connection to a server needs.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use super::{Secret, TlsMode};
@@ -27,6 +28,8 @@ pub enum MailRoute {
 pub struct SmtpSettings {
     /// The one that is used.
     pub server: SmtpServerSettings,
+    /// The one that is used while that one is not there.
+    pub fallback: Option<SmtpServerSettings>,
 }
 
 /// A mail server, and how it is talked to.
@@ -40,6 +43,8 @@ pub struct SmtpServerSettings {
     pub security: SmtpSecurity,
     /// Who logs in; none: nobody.
     pub login: Option<SmtpLogin>,
+    /// The most connections to it at a time, for all senders together; none: as many as they ask for.
+    pub connections: Option<NonZeroUsize>,
 }
 
 /// How a connection to a mail server is kept from others.

@@ -183,3 +183,56 @@ fn logins_are_read() {
     let login = settings(&with("smtps://h", &command)).0.server.login.unwrap();
     assert_eq!(login.proof, LoginProof::TokenCommand(["token", "--for", "me"].map(str::to_owned).to_vec()));
 }
+
+#[test]
+fn a_fallback_is_a_server_like_the_main_one() {
+    let fallback = json!({ "fallback": {
+        "url": "smtp://me@relay.example.com:587", "password": { "env": "HOME" }, "tls_ca": "ca.pem"
+    } });
+    let (smtp, warnings) = settings(&with("smtps://mail.example.com", &fallback));
+    let fallback = smtp.fallback.unwrap();
+    assert_eq!((fallback.host.as_str(), fallback.port, warnings), ("relay.example.com", 587, 0));
+    assert!(matches!(fallback.security, SmtpSecurity::StartTls(TlsMode::Verify { ca: Some(_) })));
+    assert_eq!(fallback.login.unwrap().user, "me");
+    assert!(smtp.server.login.is_none());
+    for (url, fallback, expected) in [
+        ("smtp://h", json!({}), "mail.m.fallback: "),
+        ("smtp://h", json!("smtp://g"), "mail.m.fallback: a string was found"),
+        (
+            "smtp://h",
+            json!({ "url": "smtp://g", "from": "b@example.com" }),
+            "mail.m.fallback.from: unknown key `from`",
+        ),
+        ("smtp://h", json!({ "url": "smtp://g", "fallback": {} }), "unknown key `fallback`"),
+        (
+            "smtp://h",
+            json!({ "url": "maildir:out" }),
+            "mail.m.fallback.url: a folder cannot stand in for a mail server",
+        ),
+        (
+            "smtp://h",
+            json!({ "url": "smtp://me:hunter2@H:25" }),
+            "mail.m.fallback.url: the fallback is the server itself",
+        ),
+        (
+            "smtp://h",
+            json!({ "url": "smtp://g", "user": "me" }),
+            "mail.m.fallback.user: the user has no password",
+        ),
+        ("maildir:out", json!({ "url": "smtp://g" }), "mail.m.fallback: `fallback` belongs to a mail server"),
+    ] {
+        refused(&with(url, &json!({ "fallback": fallback })), expected);
+    }
+}
+
+#[test]
+fn connections_are_a_number_of_each_server() {
+    let limits = json!({ "connections": 3, "fallback": { "url": "smtp://g", "connections": 1000 } });
+    let (smtp, _) = settings(&with("smtp://h", &limits));
+    let most = |server: &gulou::settings::SmtpServerSettings| server.connections.map(usize::from);
+    assert_eq!((most(&smtp.server), smtp.fallback.as_ref().and_then(most)), (Some(3), Some(1000)));
+    for (value, expected) in [(json!(0), "1"), (json!(1001), "1000"), (json!("3"), "a string was found")] {
+        refused(&with("smtp://h", &json!({ "connections": value })), expected);
+    }
+    refused(&with("maildir:x", &json!({ "connections": 3 })), "`connections` belongs to a mail server");
+}

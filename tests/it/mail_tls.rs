@@ -196,7 +196,7 @@ async fn a_lost_connection_is_in_doubt_only_after_the_body() {
 
 /// The server stops reading at each byte of the encrypted conversation in turn. It has the mail only if it got all
 /// of it, and then nobody says that it has not.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn a_cut_at_any_encrypted_byte_is_told_truly() {
     let identity = local();
     let mut cut = 200;

@@ -43,6 +43,8 @@ mod import;
 mod init;
 mod layers;
 mod mail_batch;
+mod mail_fallback;
+mod mail_limits;
 mod mail_login;
 mod mail_lying;
 mod mail_maildir;

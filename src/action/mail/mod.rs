@@ -1,7 +1,8 @@
 //! Mail: templates become a message, the message goes to a Maildir or an SMTP server.
 //!
 //! `compose` joins templates and rows, `message` builds the MIME, `address` guards who it goes
-//! to, `transport` picks the way out: `maildir` or `smtp`. Knows nothing of batches: one mail in,
+//! to, `transport` picks the way out: `maildir` or `smtp`, and of several
+//! `servers` the one that is there. Knows nothing of batches: one mail in,
 //! one [`Outcome`](super::Outcome) back.
 
 mod address;
@@ -9,6 +10,7 @@ mod compose;
 mod files;
 mod maildir;
 mod message;
+mod servers;
 mod smtp;
 mod transport;
 

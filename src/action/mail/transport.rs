@@ -1,10 +1,11 @@
-//! The way out for mail: a Maildir or an SMTP server.
+//! The way out for mail: a Maildir or SMTP servers.
 
 use std::sync::Arc;
 
 use super::maildir::Maildir;
 use super::message::RenderedMail;
-use super::smtp::{MAILS_PER_CONNECTION, Pool, Server, Timeouts};
+use super::servers::Servers;
+use super::smtp::Timeouts;
 use crate::action::Outcome;
 use crate::clock::Clock;
 use crate::settings::{MailRoute, MailTransportSettings};
@@ -19,11 +20,11 @@ pub struct Transport {
 #[derive(Debug)]
 enum Route {
     Maildir(Maildir),
-    Smtp(Pool),
+    Smtp(Servers),
 }
 
 impl Transport {
-    /// Opens nothing yet; `clock` ages idle connections.
+    /// Opens nothing yet; `clock` measures how long a server is left alone.
     pub fn open(settings: &MailTransportSettings, clock: Clock) -> Arc<Self> {
         Self::with_timeouts(settings, clock, Timeouts::default())
     }
@@ -32,7 +33,7 @@ impl Transport {
     pub fn with_timeouts(settings: &MailTransportSettings, clock: Clock, timeouts: Timeouts) -> Arc<Self> {
         let route = match &settings.route {
             MailRoute::Maildir(folder) => Route::Maildir(Maildir::new(folder.clone())),
-            MailRoute::Smtp(smtp) => Route::Smtp(Pool::new(Server::new(&smtp.server), clock, timeouts)),
+            MailRoute::Smtp(smtp) => Route::Smtp(Servers::new(smtp, clock, timeouts)),
         };
         Arc::new(Self { from: settings.from.clone(), route })
     }
@@ -41,7 +42,7 @@ impl Transport {
     pub async fn close(&self) {
         match &self.route {
             Route::Maildir(_) => {}
-            Route::Smtp(pool) => pool.close().await,
+            Route::Smtp(servers) => servers.close().await,
         }
     }
 
@@ -49,7 +50,7 @@ impl Transport {
     pub(super) fn at_once(&self, connections: usize) -> usize {
         match &self.route {
             Route::Maildir(_) => connections,
-            Route::Smtp(_) => connections.saturating_mul(MAILS_PER_CONNECTION),
+            Route::Smtp(servers) => servers.at_once(connections),
         }
     }
 
@@ -62,7 +63,7 @@ impl Transport {
     pub(super) async fn deliver(&self, mail: &RenderedMail, connections: usize) -> Outcome {
         match &self.route {
             Route::Maildir(maildir) => maildir.deliver(mail).await,
-            Route::Smtp(pool) => pool.deliver(mail, connections).await,
+            Route::Smtp(servers) => servers.deliver(mail, connections).await,
         }
     }
 }

@@ -25,14 +25,32 @@ pub(crate) fn plain_smtp(host: &str, port: u16) -> MailRoute {
 }
 
 pub(crate) fn smtp(host: &str, port: u16, security: SmtpSecurity, login: Option<SmtpLogin>) -> MailRoute {
-    let server = SmtpServerSettings { host: host.to_owned(), port, security, login };
-    MailRoute::Smtp(Box::new(SmtpSettings { server }))
+    let server = SmtpServerSettings { host: host.to_owned(), port, security, login, connections: None };
+    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
+}
+
+/// The settings of servers, to be changed.
+pub(crate) fn servers(route: &mut MailRoute) -> &mut SmtpSettings {
+    match route {
+        MailRoute::Smtp(servers) => servers,
+        MailRoute::Maildir(_) => panic!("a folder"),
+    }
 }
 
 /// Mails to `email`, with `body` as the text.
 pub(crate) fn action_by(route: MailRoute, timeouts: Timeouts) -> (MailAction, Arc<Transport>) {
+    action_at(route, timeouts, Clock::system())
+}
+
+/// The same with another clock.
+pub(crate) fn action_at(route: MailRoute, timeouts: Timeouts, clock: Clock) -> (MailAction, Arc<Transport>) {
     let settings = MailTransportSettings { route, from: "鼓楼 <drum@tower.test>".into() };
-    let transport = Transport::with_timeouts(&settings, Clock::system(), timeouts);
+    let transport = Transport::with_timeouts(&settings, clock, timeouts);
+    (action_on(&transport), transport)
+}
+
+/// The same on a transport that others may use as well.
+pub(crate) fn action_on(transport: &Arc<Transport>) -> MailAction {
     let mail = MailSettings {
         via: "outbox".into(),
         from: None,
@@ -43,7 +61,7 @@ pub(crate) fn action_by(route: MailRoute, timeouts: Timeouts) -> (MailAction, Ar
         html: None,
         list_unsubscribe: None,
     };
-    (MailAction::new(&mail, transport.clone()).unwrap(), transport)
+    MailAction::new(&mail, transport.clone()).unwrap()
 }
 
 pub(crate) fn mail(action: &MailAction, email: &str, body: &str) -> RenderedMail {

@@ -11,6 +11,7 @@ mod files;
 pub(crate) mod home;
 mod ledger;
 pub(crate) mod letters;
+pub(crate) mod log;
 pub(crate) mod mailing;
 pub(crate) mod ordeal;
 mod process;

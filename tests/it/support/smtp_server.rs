@@ -4,7 +4,7 @@
 mod line;
 mod login;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -150,6 +150,8 @@ pub(crate) struct Received {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) connections: usize,
+    /// The most connections at a time; one that has said QUIT is gone.
+    pub(crate) most_connections: usize,
     pub(crate) quits: usize,
     /// Commands as they came, without bodies, all connections mixed.
     pub(crate) commands: Vec<String>,
@@ -208,6 +210,8 @@ struct State {
     seen: Seen,
     /// Of the connections that are open, by number.
     streams: BTreeMap<usize, TcpStream>,
+    /// Those of them that have not said goodbye.
+    staying: BTreeSet<usize>,
     stopped: bool,
 }
 
@@ -295,6 +299,8 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         let number = state.seen.connections;
         state.seen.connections += 1;
         state.streams.insert(number, stream.try_clone().unwrap());
+        state.staying.insert(number);
+        state.seen.most_connections = state.seen.most_connections.max(state.staying.len());
         drop(state);
         shared.changed.notify_all();
         let shared = shared.clone();
@@ -302,7 +308,10 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             // `None`: somebody hung up, which tests want.
             let _ = Conversation::new(number, stream, shared.clone()).run();
             // The last handle of the socket, so this closes it.
-            shared.lock().streams.remove(&number);
+            let mut state = shared.lock();
+            state.streams.remove(&number);
+            state.staying.remove(&number);
+            drop(state);
             shared.changed.notify_all();
         }));
     }
@@ -367,6 +376,7 @@ impl Conversation {
                     self.answer(Heard::Reset, "250 forgotten")?;
                 }
                 "QUIT" => {
+                    self.shared.lock().staying.remove(&self.number);
                     self.shared.note(|seen| seen.quits += 1);
                     self.answer(Heard::Quit, "221 bye")?;
                     return None;

@@ -7,10 +7,11 @@ use crate::action::Outcome;
 
 /// A connection from its opening to its end.
 struct Connection {
-    pool: Alive,
     session: Session,
     /// The server has answered about no mail on it yet. A mail that is lost then counts as tried.
     fresh: bool,
+    /// The last to be dropped: the connection is counted until it is gone.
+    pool: Alive,
 }
 
 /// Opens a connection and serves the pool with it until there is nothing to do for long, or until it breaks.
@@ -27,14 +28,14 @@ pub(super) async fn serve(pool: Alive) {
 
 impl Connection {
     async fn run(mut self) {
-        while let Some(job) = self.next().await {
-            if !self.train(job).await {
-                self.pool.closed();
-                return;
-            }
+        let mut usable = true;
+        while usable && let Some(job) = self.next().await {
+            usable = self.train(job).await;
         }
         self.pool.closed();
-        self.session.quit().await;
+        if usable {
+            self.session.quit().await;
+        }
     }
 
     /// The next mail, as soon as there is one; none: the connection is to end.

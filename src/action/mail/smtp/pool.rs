@@ -2,7 +2,8 @@
 //!
 //! A connection has up to three mails at once: one whose body is out, one whose envelope is, and one that waits to
 //! follow. A sender with few mails in delivery has a connection for each, so that none waits for the answer to another;
-//! one with many has the connections it may have, full. A server is asked for no more than it takes.
+//! one with many has the connections it may have, full. A server is asked for no more than it takes, and never for more
+//! than its settings allow, however many senders there are.
 
 use std::collections::VecDeque;
 use std::ops::Deref;
@@ -10,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
 use super::server::Server;
@@ -132,6 +134,16 @@ impl Pool {
         })
     }
 
+    /// The server's `host:port`.
+    pub(in crate::action::mail) fn address(&self) -> String {
+        self.0.server.address()
+    }
+
+    /// How many connections a sender gets that may have `wanted`.
+    pub(in crate::action::mail) fn connections(&self, wanted: usize) -> usize {
+        wanted.min(self.0.server.most_connections)
+    }
+
     /// Says QUIT on all connections, on each as soon as it has nothing to do, and waits for their ends. Deliveries that
     /// come meanwhile are carried out, and nothing is waited for any more.
     pub(in crate::action::mail) async fn close(&self) {
@@ -227,7 +239,7 @@ impl Shared {
         }
     }
 
-    /// An open connection has ended. Mails that wait get another.
+    /// An open connection takes no more mails. Mails that wait get another.
     pub(super) fn closed(self: &Arc<Self>) {
         let mut state = self.lock();
         state.open -= 1;
@@ -257,7 +269,7 @@ impl Shared {
         // Several senders: what all of them may have shows in how many mails there are.
         let worth = mails.min(first.connections).max(mails.div_ceil(MAILS_PER_CONNECTION));
         let may = there == 0 || self.clock.monotonic() >= state.enough_until;
-        if there < worth.max(1) && may {
+        if there < worth.max(1) && state.alive < self.server.most_connections && may {
             state.opening += 1;
             state.alive += 1;
             tokio::spawn(connection::serve(Alive(Arc::clone(self))));
@@ -304,7 +316,12 @@ impl Deref for Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        self.lock().alive -= 1;
+        let mut state = self.lock();
+        state.alive -= 1;
+        // Where connections are counted another may take its place, unless all ends.
+        if Handle::try_current().is_ok() {
+            self.open_more(&mut state);
+        }
         self.changed.notify_waiters();
     }
 }

@@ -1,5 +1,6 @@
 //! A mail server as its settings have it, and what its connections share.
 
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 
 use rustls::ClientConfig;
@@ -16,6 +17,8 @@ pub(in crate::action::mail) struct Server {
     pub(super) port: u16,
     pub(super) security: SmtpSecurity,
     pub(super) login: Option<Login>,
+    /// How many connections it may be asked for, at least 1.
+    pub(super) most_connections: usize,
     /// Certificates are read once. It also keeps what makes the next handshake a short one.
     encryption: OnceLock<Arc<ClientConfig>>,
 }
@@ -27,6 +30,7 @@ impl Server {
             port: settings.port,
             security: settings.security.clone(),
             login: settings.login.as_ref().map(Login::new),
+            most_connections: settings.connections.map_or(usize::MAX, NonZeroUsize::get),
             encryption: OnceLock::new(),
         }
     }
