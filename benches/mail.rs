@@ -22,8 +22,8 @@ use gulou::action::{Delivery, Outcome};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
 use gulou::settings::{
-    MailRoute, MailSettings, MailTransportSettings, SmtpSecurity, SmtpServerSettings, SmtpSettings,
-    TemplateSource,
+    MailExtras, MailRoute, MailSettings, MailTransportSettings, SmtpSecurity, SmtpServerSettings,
+    SmtpSettings, TemplateSource,
 };
 use rustix::time::{ClockId, clock_gettime};
 use sink::{LENGTH, SESSIONS, Sink, from_env, median};
@@ -202,6 +202,7 @@ fn action(route: MailRoute, text: &str, html: Option<&str>) -> MailAction {
         text: Some(source(text)),
         html: html.map(source),
         list_unsubscribe: None,
+        extras: MailExtras::default(),
     };
     MailAction::new(&mail, Transport::open(&settings, Clock::system())).unwrap()
 }

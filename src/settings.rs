@@ -8,6 +8,7 @@ mod alerts;
 mod export;
 mod fetch;
 mod http;
+mod mail;
 mod programs;
 mod quota;
 mod retry;
@@ -32,6 +33,7 @@ pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
+pub use mail::{AttachedFile, AttachmentSettings, MOST_ENCLOSED, MailExtras, MailSettings};
 pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings, Variables};
 pub use quota::QuotaSettings;
 pub use retry::{RetryOn, RetryPolicy};
@@ -347,27 +349,6 @@ pub enum ActionSettings {
     },
     /// One file for all rows of the run.
     Export(Box<ExportSettings>),
-}
-
-/// A mail's templates, as text. Files have been read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MailSettings {
-    /// A name in [`Settings::mail`].
-    pub via: String,
-    /// `From`, if not the transport's.
-    pub from: Option<String>,
-    /// Template of the recipient: one address, or `name <address>`.
-    pub to: String,
-    /// Template of `Reply-To`.
-    pub reply_to: Option<String>,
-    /// Template of the subject.
-    pub subject: String,
-    /// Template of the plain text part, and the file it came from.
-    pub text: Option<TemplateSource>,
-    /// Template of the HTML part, and the file it came from.
-    pub html: Option<TemplateSource>,
-    /// Template of the HTTPS address of `List-Unsubscribe` (RFC 8058 one-click).
-    pub list_unsubscribe: Option<String>,
 }
 
 /// A template and where it was written, for error messages.

@@ -3,6 +3,7 @@
 //! Nothing here starts or writes: previews look at files, the state and the databases read-only.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -220,7 +221,7 @@ impl<'s> Viewer<'s> {
                     .get(&mail.via)
                     .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
                 let transport = Transport::open(transport, self.clock.clone());
-                RowAction::Mail(Box::new(MailAction::new(mail, transport)?))
+                RowAction::Mail(Arc::new(MailAction::new(mail, transport)?))
             }
             ActionSettings::Http(request) => {
                 RowAction::Http(Box::new(HttpAction::new(request, &HttpClients::default())?))

@@ -140,7 +140,7 @@ impl Wiring {
                     .get(&mail.via)
                     .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
                 let action = MailAction::new(mail, Arc::clone(transport))?;
-                RowAction::Mail(Box::new(action.over(batch.concurrency)))
+                RowAction::Mail(Arc::new(action.over(batch.concurrency)))
             }
             ActionSettings::Http(request) => {
                 RowAction::Http(Box::new(HttpAction::new(request, &self.clients)?))

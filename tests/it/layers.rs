@@ -23,7 +23,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("tls", &["settings"]),
     ("db", &["settings", "sql", "tls", "run"]),
     ("store", &["settings", "run", "db::sqlite", "db::postgres"]),
-    ("action", &["settings", "run", "clock", "tls", "store::memo"]),
+    ("action", &["settings", "run", "clock", "folder", "tls", "store::memo"]),
     ("target", &["settings", "sql", "run", "clock", "action", "db", "store::memo"]),
     ("batch", &["settings", "sql", "run", "clock", "db", "action", "store"]),
     ("engine", &["settings", "spelling", "run", "clock", "schedule", "action", "target", "batch", "store"]),

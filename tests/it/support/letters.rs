@@ -8,7 +8,7 @@ use gulou::action::{Delivery, Outcome};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
 use gulou::settings::{
-    MailRoute, MailSettings, MailTransportSettings, SmtpLogin, SmtpSecurity, SmtpServerSettings,
+    MailExtras, MailRoute, MailSettings, MailTransportSettings, SmtpLogin, SmtpSecurity, SmtpServerSettings,
     SmtpSettings, TemplateSource,
 };
 
@@ -42,6 +42,7 @@ pub(crate) fn action_by(route: MailRoute, timeouts: Timeouts) -> (MailAction, Ar
         text: Some(TemplateSource { origin: "mail.txt".into(), text: "{{ body }}".into() }),
         html: None,
         list_unsubscribe: None,
+        extras: MailExtras::default(),
     };
     (MailAction::new(&mail, transport.clone()).unwrap(), transport)
 }
