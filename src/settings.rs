@@ -5,6 +5,7 @@
 //! working directory of the process, already joined with the folder of the file that named them.
 
 mod alerts;
+mod bounces;
 mod export;
 mod fetch;
 mod http;
@@ -28,6 +29,7 @@ use serde_json::Value;
 use crate::schedule::Schedule;
 
 pub use alerts::AlertSettings;
+pub use bounces::{BouncesSettings, SoftBounces};
 pub use export::{ExportFormat, ExportSettings, ROWS_A_SHEET};
 pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
@@ -256,6 +258,8 @@ pub enum TargetSettings {
     Sql(Box<SqlSettings>),
     /// A page that is looked at.
     Fetch(Box<FetchSettings>),
+    /// Mails that came back.
+    Bounces(Box<BouncesSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
 }

@@ -22,6 +22,7 @@
 
 mod alerts;
 mod batch;
+mod bounces;
 mod code;
 mod command;
 mod daemon;

@@ -62,6 +62,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("inotify", &["daemon/watch"]),
     ("jsonc_parser", &["config"]),
     ("mail_builder", &["action/mail"]),
+    ("mail_parser", &["target/bounces"]),
     ("minijinja", &["action", "config/template"]),
     ("mysql_async", &["db/mysql", "batch/source/mysql"]),
     ("ring", &["target/fetch", "tls"]),
