@@ -17,8 +17,8 @@ use gulou::clock::Clock;
 use gulou::db::{Access, Database};
 use gulou::run::{Fire, Output, Progress, Reason, Row, RunContext, Status};
 use gulou::settings::{
-    ActionSettings, BatchSettings, DatabaseSettings, MailSettings, MarkSettings, MarkValue, OnUncertain,
-    Pages, Relation, SourceSettings, SqliteSettings,
+    ActionSettings, BatchSettings, DatabaseSettings, MailExtras, MailSettings, MarkSettings, MarkValue,
+    OnUncertain, Pages, Relation, SourceSettings, SqliteSettings,
 };
 use gulou::store::{Server, Store};
 use rusqlite::{Connection, params};
@@ -144,11 +144,11 @@ struct Nothing;
 impl Deliver for Nothing {
     type Rendered = ();
 
-    fn render(&self, _: &Delivery<'_>) -> Result<(), Outcome> {
+    async fn render(&self, _: &Delivery<'_>) -> Result<(), Outcome> {
         Ok(())
     }
 
-    fn render_digest(&self, _: &Delivery<'_>, _: &[Row]) -> Result<(), Outcome> {
+    async fn render_digest(&self, _: &Delivery<'_>, _: &[Row]) -> Result<(), Outcome> {
         Ok(())
     }
 
@@ -217,6 +217,7 @@ fn settings() -> BatchSettings {
             text: None,
             html: None,
             list_unsubscribe: None,
+            extras: MailExtras::default(),
         }),
         mark: Some(MarkSettings {
             sent: vec![("status".to_owned(), MarkValue::Literal(true.into()))],

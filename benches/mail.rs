@@ -23,8 +23,8 @@ use gulou::action::{Delivery, Outcome};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
 use gulou::settings::{
-    MailRoute, MailSettings, MailTransportSettings, SmtpSecurity, SmtpServerSettings, SmtpSettings,
-    TemplateSource, TlsMode,
+    MailExtras, MailRoute, MailSettings, MailTransportSettings, SmtpSecurity, SmtpServerSettings,
+    SmtpSettings, TemplateSource, TlsMode,
 };
 use rustix::time::{ClockId, clock_gettime};
 use sink::{LENGTH, SESSIONS, Sink, from_env, median};
@@ -232,6 +232,7 @@ fn action(route: MailRoute, text: &str, html: Option<&str>) -> MailAction {
         text: Some(source(text)),
         html: html.map(source),
         list_unsubscribe: None,
+        extras: MailExtras::default(),
     };
     MailAction::new(&mail, Transport::open(&settings, Clock::system())).unwrap()
 }

@@ -1,7 +1,10 @@
 //! Function folders between the one who reads them (`config`) and the one who watches them (`daemon`): what counts in a
-//! folder, a fingerprint of it, the places where a change of it shows, and what a look at all of them came to.
+//! folder, a fingerprint of it, the places where a change of it shows, what a look at all of them came to, and how a file is read
+//! that has to lie in a folder.
 //!
 //! Knows nothing of file formats, and nothing of how places are watched.
+
+mod within;
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -12,6 +15,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::settings::FunctionSettings;
+
+pub use within::{FileFault, read_within};
 
 /// The folder of packages, in which only what an install writes at its top is looked at: it may have a hundred thousand files.
 pub const MODULES: &str = "node_modules";

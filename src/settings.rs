@@ -5,9 +5,11 @@
 //! working directory of the process, already joined with the folder of the file that named them.
 
 mod alerts;
+mod bounces;
 mod export;
 mod fetch;
 mod http;
+mod mail;
 mod programs;
 mod quota;
 mod retry;
@@ -27,11 +29,13 @@ use serde_json::Value;
 use crate::schedule::Schedule;
 
 pub use alerts::AlertSettings;
+pub use bounces::{BouncesSettings, SoftBounces};
 pub use export::{ExportFormat, ExportSettings, ROWS_A_SHEET};
 pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
     HttpBody, HttpHeader, HttpSettings, HttpSuccess, HttpUrl, JsonRule, WecomKind, WecomRobotSettings,
 };
+pub use mail::{AttachedFile, AttachmentSettings, MOST_ENCLOSED, MailExtras, MailSettings};
 pub use programs::{CodeSettings, CommandSettings, ResourceLimits, Runtime, UserSettings, Variables};
 pub use quota::QuotaSettings;
 pub use retry::{RetryOn, RetryPolicy};
@@ -254,6 +258,8 @@ pub enum TargetSettings {
     Sql(Box<SqlSettings>),
     /// A page that is looked at.
     Fetch(Box<FetchSettings>),
+    /// Mails that came back.
+    Bounces(Box<BouncesSettings>),
     /// Rows of a table.
     Batch(Box<BatchSettings>),
 }
@@ -347,27 +353,6 @@ pub enum ActionSettings {
     },
     /// One file for all rows of the run.
     Export(Box<ExportSettings>),
-}
-
-/// A mail's templates, as text. Files have been read.
-#[derive(Clone, Debug, PartialEq)]
-pub struct MailSettings {
-    /// A name in [`Settings::mail`].
-    pub via: String,
-    /// `From`, if not the transport's.
-    pub from: Option<String>,
-    /// Template of the recipient: one address, or `name <address>`.
-    pub to: String,
-    /// Template of `Reply-To`.
-    pub reply_to: Option<String>,
-    /// Template of the subject.
-    pub subject: String,
-    /// Template of the plain text part, and the file it came from.
-    pub text: Option<TemplateSource>,
-    /// Template of the HTML part, and the file it came from.
-    pub html: Option<TemplateSource>,
-    /// Template of the HTTPS address of `List-Unsubscribe` (RFC 8058 one-click).
-    pub list_unsubscribe: Option<String>,
 }
 
 /// A template and where it was written, for error messages.

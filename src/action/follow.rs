@@ -19,7 +19,7 @@ pub enum Follow {
     /// A message to a WeCom group.
     WecomRobot(Box<WecomRobot>),
     /// A mail.
-    Mail(Box<MailAction>),
+    Mail(Arc<MailAction>),
 }
 
 /// What it is done with.
@@ -97,7 +97,7 @@ impl Follow {
                 done(rendered, async |request| robot.deliver(&request).await).await
             }
             Self::Mail(mail) => {
-                let rendered = mail.render_values(values, id, fire_time, now, file);
+                let rendered = mail.render_values(values, id, fire_time, now, file).await;
                 done(rendered, async |rendered| Delivery::of(mail.deliver(&rendered).await)).await
             }
         }

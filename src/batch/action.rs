@@ -1,5 +1,7 @@
 //! The actions that a batch can have, as one.
 
+use std::sync::Arc;
+
 use super::{Deliver, Export};
 use crate::action::http::{HttpAction, HttpRequest};
 use crate::action::mail::{MailAction, RenderedMail};
@@ -13,7 +15,7 @@ use crate::settings::QuotaSettings;
 #[derive(Debug)]
 pub enum RowAction {
     /// A mail.
-    Mail(Box<MailAction>),
+    Mail(Arc<MailAction>),
     /// An HTTP request.
     Http(Box<HttpAction>),
     /// A file with all rows.
@@ -38,9 +40,9 @@ pub enum Outgoing {
 impl Deliver for RowAction {
     type Rendered = Outgoing;
 
-    fn render(&self, delivery: &Delivery<'_>) -> Result<Outgoing, Outcome> {
+    async fn render(&self, delivery: &Delivery<'_>) -> Result<Outgoing, Outcome> {
         Ok(match self {
-            Self::Mail(mail) => Outgoing::Mail(Box::new(mail.render(delivery)?)),
+            Self::Mail(mail) => Outgoing::Mail(Box::new(mail.render_row(delivery).await?)),
             Self::Http(http) => Outgoing::Http(Box::new(http.render_row(delivery)?)),
             Self::WecomRobot(robot) => Outgoing::Http(Box::new(robot.render_row(delivery)?)),
             Self::Wechat(wechat) => Outgoing::Wechat(Box::new(wechat.render(delivery)?)),
@@ -49,11 +51,12 @@ impl Deliver for RowAction {
         })
     }
 
-    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Outgoing, Outcome> {
+    async fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Outgoing, Outcome> {
         match self {
             Self::Mail(mail) => {
                 let Delivery { reservation, fire_time, now, .. } = *delivery;
-                Ok(Outgoing::Mail(Box::new(mail.render_digest(rows, reservation, fire_time, now)?)))
+                let mail = mail.render_digest(rows, reservation, fire_time, now).await?;
+                Ok(Outgoing::Mail(Box::new(mail)))
             }
             // The configuration has no such thing.
             Self::Export(_) => Err(whole("all rows go into one file")),

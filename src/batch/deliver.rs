@@ -15,10 +15,15 @@ pub trait Deliver: Debug + Send + Sync + 'static {
 
     /// Fills the templates with one row. The error is what becomes of the row: a failure, or a halt
     /// when every row would fare alike.
-    fn render(&self, delivery: &Delivery<'_>) -> Result<Self::Rendered, Outcome>;
+    fn render(&self, delivery: &Delivery<'_>)
+    -> impl Future<Output = Result<Self::Rendered, Outcome>> + Send;
 
     /// Fills the templates with all rows of a run; the row of `delivery` has no columns.
-    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Self::Rendered, Outcome>;
+    fn render_digest(
+        &self,
+        delivery: &Delivery<'_>,
+        rows: &[Row],
+    ) -> impl Future<Output = Result<Self::Rendered, Outcome>> + Send;
 
     /// How many deliveries may be under way when the batch's `concurrency` is this.
     fn at_once(&self, concurrency: usize) -> usize {

@@ -206,7 +206,7 @@ impl<A: Deliver> Run<'_, A> {
         let row = no_row();
         let delivery =
             Delivery { row: &row, reservation, fire_time: mail.fire_time, now: self.job.clock.now() };
-        let rendered = match self.job.action.render_digest(&delivery, &mail.rows) {
+        let rendered = match self.job.action.render_digest(&delivery, &mail.rows).await {
             Ok(rendered) => rendered,
             Err(outcome) => return outcome,
         };

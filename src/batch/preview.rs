@@ -75,7 +75,7 @@ async fn look<A: Deliver>(
             Rows { settings, sight: &sight }.preview(action, occasion.interval, preview).await
         }
         ActionSettings::Digest { max_rows, .. } => {
-            digest(action, &sight.moment, &sight.all(*max_rows).await?, preview);
+            digest(action, &sight.moment, &sight.all(*max_rows).await?, preview).await;
             Ok(())
         }
         ActionSettings::Export(export) => {
@@ -112,7 +112,7 @@ fn file<A: Deliver>(
     name.map(|path| path.display().to_string()).map_err(|error| error.to_string())
 }
 
-fn digest<A: Deliver>(action: &A, moment: &Moment, rows: &[Row], preview: &mut Preview) {
+async fn digest<A: Deliver>(action: &A, moment: &Moment, rows: &[Row], preview: &mut Preview) {
     preview.data["deliverable"] = rows.len().into();
     preview.data["mails"] = usize::from(!rows.is_empty()).into();
     if rows.is_empty() {
@@ -123,7 +123,7 @@ fn digest<A: Deliver>(action: &A, moment: &Moment, rows: &[Row], preview: &mut P
     let row = Row { columns: [].into(), values: Vec::new() };
     let delivery =
         Delivery { row: &row, reservation: "preview", fire_time: moment.fire_time, now: moment.now };
-    show(action, action.render_digest(&delivery, rows), preview);
+    show(action, action.render_digest(&delivery, rows).await, preview);
 }
 
 fn show<A: Deliver>(action: &A, rendered: Result<A::Rendered, Outcome>, preview: &mut Preview) {
@@ -200,7 +200,7 @@ impl Rows<'_> {
             Some((_, row)) => {
                 let Moment { fire_time, now, .. } = self.sight.moment;
                 let delivery = Delivery { row: &row, reservation: "preview", fire_time, now };
-                show(action, action.render(&delivery), preview);
+                show(action, action.render(&delivery).await, preview);
             }
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! One mail of a batch, sent to somebody who wants to see it: nothing is reserved, recorded or marked.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::BatchError;
@@ -27,7 +29,7 @@ pub struct Trial {
 pub async fn trial(
     settings: &BatchSettings,
     database: &DatabaseSettings,
-    action: &MailAction,
+    action: &Arc<MailAction>,
     state: Option<&Reader>,
     occasion: Occasion<'_>,
     keys: &[String],
@@ -41,7 +43,7 @@ pub async fn trial(
             return Ok(None);
         }
         let instead_of = format!("a digest of {} rows", rows.len());
-        let outcome = match action.render_digest(&rows, &reservation, fire_time, now) {
+        let outcome = match action.render_digest(&rows, &reservation, fire_time, now).await {
             Ok(mail) => action.deliver(&mail).await,
             Err(error) => error.into(),
         };
@@ -55,7 +57,7 @@ pub async fn trial(
     let Some((key, row)) = found else { return Ok(None) };
     let delivery = Delivery { row: &row, reservation: &reservation, fire_time, now };
     let instead_of = action.recipient(&delivery).unwrap_or_else(|error| error.to_string());
-    let outcome = match action.render(&delivery) {
+    let outcome = match action.render_row(&delivery).await {
         Ok(mail) => action.deliver(&mail).await,
         Err(error) => error.into(),
     };

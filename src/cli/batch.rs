@@ -131,6 +131,7 @@ fn configured(settings: &Settings) -> impl Iterator<Item = (&FunctionSettings, &
         | TargetSettings::Command(_)
         | TargetSettings::Http(_)
         | TargetSettings::Fetch(_)
+        | TargetSettings::Bounces(_)
         | TargetSettings::Sql(_) => None,
     })
 }

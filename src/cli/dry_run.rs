@@ -3,6 +3,7 @@
 //! Nothing here starts or writes: previews look at files, the state and the databases read-only.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -20,15 +21,16 @@ use crate::action::wecom::WecomRobot;
 use crate::batch::{self, Export, Occasion, RowAction};
 use crate::clock::Clock;
 use crate::config::lints;
-use crate::db::Databases;
+use crate::db::{Access, Database, Databases, Moment};
 use crate::run::{Fire, Preview, Reason};
 use crate::schedule::Lint;
 use crate::settings::{
-    ActionSettings, BatchSettings, FunctionSettings, Settings, TargetSettings, TriggerSettings,
+    ActionSettings, BatchSettings, BouncesSettings, FunctionSettings, Settings, TargetSettings,
+    TriggerSettings,
 };
 use crate::spelling::nearest;
 use crate::store::Reader;
-use crate::target::{Host, Target, preview_fetch};
+use crate::target::{Host, Target, preview_bounces, preview_fetch};
 
 /// Show when each trigger fires next, and what its first fire would do, without changing anything
 ///
@@ -191,6 +193,7 @@ impl<'s> Viewer<'s> {
                 },
             },
             TargetSettings::Fetch(page) => preview_fetch(page, &HttpClients::default(), &self.clock, &fire),
+            TargetSettings::Bounces(bounces) => self.bounces(bounces, &fire, trigger.schedule.timezone()),
             TargetSettings::Batch(batch) => {
                 let timezone = trigger.schedule.timezone();
                 self.batch(batch, &fire, timezone, interval).unwrap_or_else(|error| Preview {
@@ -198,6 +201,23 @@ impl<'s> Viewer<'s> {
                     data: json!({ "target": "batch" }),
                     problem: Some(format!("{error:#}")),
                 })
+            }
+        }
+    }
+
+    fn bounces(&self, bounces: &BouncesSettings, fire: &Fire, timezone: Tz) -> Preview {
+        let database = self.settings.databases.get(&bounces.database);
+        let database = database.ok_or_else(|| format!("there is no database `{}`", bounces.database));
+        let database = database.and_then(|database| {
+            Database::new(database, Access::ReadOnly).map_err(|error| error.to_string())
+        });
+        match database {
+            Ok(database) => {
+                let moment = Moment { fire_time: fire.fire_time, now: self.now, timezone };
+                self.runtime.block_on(preview_bounces(bounces, database, moment))
+            }
+            Err(problem) => {
+                Preview { lines: Vec::new(), data: json!({ "target": "bounces" }), problem: Some(problem) }
             }
         }
     }
@@ -220,7 +240,7 @@ impl<'s> Viewer<'s> {
                     .get(&mail.via)
                     .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
                 let transport = Transport::open(transport, self.clock.clone());
-                RowAction::Mail(Box::new(MailAction::new(mail, transport)?))
+                RowAction::Mail(Arc::new(MailAction::new(mail, transport)?))
             }
             ActionSettings::Http(request) => {
                 RowAction::Http(Box::new(HttpAction::new(request, &HttpClients::default())?))

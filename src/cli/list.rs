@@ -156,6 +156,7 @@ const fn kind(target: &TargetSettings) -> &'static str {
         TargetSettings::Http(_) => "http",
         TargetSettings::Sql(_) => "sql",
         TargetSettings::Fetch(_) => "fetch",
+        TargetSettings::Bounces(_) => "bounces",
         TargetSettings::Batch(_) => "batch",
     }
 }

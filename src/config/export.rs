@@ -65,11 +65,16 @@ fn file(node: &Node<'_>, dir: &Path) -> Option<TemplateSource> {
     let source = sourced(node)?;
     // Up to what is filled in.
     let start = source.text.split("{{").next().unwrap_or_default();
-    if plain(&dir.join(start)).starts_with(plain(dir)) {
+    if lies_in(dir, start) {
         let help = "each export counts as a change of the function; write as in `../../var/reports/…`";
         node.warning("the file goes into the function's own folder", help.to_owned());
     }
     Some(source)
+}
+
+/// Whether `path`, seen from `dir`, lies in it, by the letter.
+pub(super) fn lies_in(dir: &Path, path: &str) -> bool {
+    plain(&dir.join(path)).starts_with(plain(dir))
 }
 
 /// Without `.` and `..`, by the letter.

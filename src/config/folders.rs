@@ -257,6 +257,7 @@ fn batch_id(function: &FunctionSettings) -> Option<&str> {
         | TargetSettings::Command(_)
         | TargetSettings::Http(_)
         | TargetSettings::Fetch(_)
+        | TargetSettings::Bounces(_)
         | TargetSettings::Sql(_) => None,
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn read(node: &Node<'_>, name: &str, dir: &Path, scope: &Scope<'_>) -
         // Statements that wait for each other's locks help nobody.
         Some(TargetSettings::Batch(_) | TargetSettings::Sql(_)) => Overlap::Queue(1),
         // A look that is still under way sees what another would see.
-        Some(TargetSettings::Fetch(_)) => Overlap::Skip,
+        Some(TargetSettings::Fetch(_) | TargetSettings::Bounces(_)) => Overlap::Skip,
         _ => Overlap::Allow,
     };
     let overlap = fields.read("overlap", overlap).unwrap_or(default);

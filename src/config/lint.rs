@@ -22,6 +22,7 @@ pub fn lints(function: &FunctionSettings, trigger: &TriggerSettings, now: DateTi
         TargetSettings::Http(request) => (Some(request.timeout), None),
         TargetSettings::Sql(sql) => (Some(sql.timeout), None),
         TargetSettings::Fetch(page) => (Some(page.request.timeout), None),
+        TargetSettings::Bounces(_) => (None, None),
         TargetSettings::Batch(batch) => {
             let pages = match batch.pages {
                 Pages::Count(pages) => Some(pages),

@@ -1,9 +1,10 @@
-//! The mail of a batch: addresses, subject, parts.
+//! A mail: addresses, subject, texts.
 
 use std::path::Path;
 
 use super::batch::reference;
 use super::decode::{Keys, Node};
+use super::enclosed;
 use super::template::{part, template};
 use super::units::mailbox;
 use crate::settings::{ActionSettings, MailSettings};
@@ -22,9 +23,12 @@ const KEYS: Keys = Keys {
         "list_unsubscribe",
         "per",
         "max_rows",
+        "attachments",
+        "inline",
+        "headers",
     ],
     ignored: &[],
-    later: &["cc", "bcc", "headers", "attachments"],
+    later: &["cc", "bcc"],
 };
 
 /// Reads a mail's templates in the folder `dir`. `mail_names`: the transports there are, as far as is known.
@@ -57,8 +61,18 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, mail_names: Option<&[String]>) -
         }
         node.integer(1..=1_000_000)
     });
-    let mail =
-        MailSettings { via: via?, from, to: to?, reply_to, subject: subject?, text, html, list_unsubscribe };
+    let extras = enclosed::read(&fields, html.as_ref(), dir);
+    let mail = MailSettings {
+        via: via?,
+        from,
+        to: to?,
+        reply_to,
+        subject: subject?,
+        text,
+        html,
+        list_unsubscribe,
+        extras,
+    };
     Some(if is_digest {
         ActionSettings::Digest { mail, max_rows: u32::try_from(max_rows.unwrap_or(1000)).ok()? }
     } else {

@@ -53,7 +53,7 @@ fn check_source(node: &Node<'_>, source: &SourceSettings, sent: &[(String, MarkV
     }
 }
 
-fn columns(node: &Node<'_>, is_failed: bool) -> Option<Vec<(String, MarkValue)>> {
+pub(super) fn columns(node: &Node<'_>, is_failed: bool) -> Option<Vec<(String, MarkValue)>> {
     let entries = node.entries()?;
     if entries.is_empty() {
         node.error("no column is named", "write as in `{ \"status\": true }`".to_owned());

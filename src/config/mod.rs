@@ -22,12 +22,14 @@
 
 mod alerts;
 mod batch;
+mod bounces;
 mod code;
 mod command;
 mod daemon;
 mod database;
 mod decode;
 mod diagnostic;
+mod enclosed;
 mod export;
 mod fetch;
 mod findings;

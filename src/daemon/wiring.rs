@@ -74,6 +74,15 @@ impl Wiring {
                 let target = Target::fetch(page, &self.host, links).map_err(anyhow::Error::msg);
                 Runner::Target(Arc::new(target.with_context(context)?))
             }
+            TargetSettings::Bounces(bounces) => {
+                let database = self
+                    .databases
+                    .connect(&bounces.database)
+                    .with_context(|| format!("could not set up the function `{}`", settings.name))?;
+                let memo = self.store.memo(&settings.name, "bounces");
+                let target = Target::bounces(bounces, database, memo, timezone(settings), &self.host);
+                Runner::Target(Arc::new(target))
+            }
             TargetSettings::Sql(sql) => {
                 let database = self
                     .databases
@@ -140,7 +149,7 @@ impl Wiring {
                     .get(&mail.via)
                     .with_context(|| format!("there is no mail transport `{}`", mail.via))?;
                 let action = MailAction::new(mail, Arc::clone(transport))?;
-                RowAction::Mail(Box::new(action.over(batch.concurrency)))
+                RowAction::Mail(Arc::new(action.over(batch.concurrency)))
             }
             ActionSettings::Http(request) => {
                 RowAction::Http(Box::new(HttpAction::new(request, &self.clients)?))

@@ -1,5 +1,6 @@
 //! Statements of the user's own, executed as they stand: in one transaction, or each on its own.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub struct Values {
     pub message: Arc<str>,
     /// [`PAGE`], where there is one.
     pub page: Option<u32>,
+    /// Further parameters, by their names; none of them is a blob.
+    pub more: HashMap<String, Scalar>,
 }
 
 /// Why not all statements took effect.
@@ -115,7 +118,7 @@ impl Values {
         match name {
             MESSAGE => Some(Scalar::Text(self.message.to_string())),
             PAGE => self.page.map(|page| Scalar::Int(page.into())),
-            time => self.moment.parameter(time),
+            name => self.more.get(name).cloned().or_else(|| self.moment.parameter(name)),
         }
     }
 }

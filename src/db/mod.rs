@@ -7,6 +7,7 @@ mod moment;
 pub mod mysql;
 pub mod postgres;
 pub mod sqlite;
+mod texts;
 mod upsert;
 
 use std::collections::BTreeMap;

@@ -4,6 +4,7 @@
 //! A target knows how to run user code and how to be sure that nothing of it is left over. It knows
 //! nothing of schedules, overlap, retries or history: the engine decides when, the store remembers.
 
+mod bounces;
 mod command;
 mod cut;
 mod fetch;
@@ -16,6 +17,7 @@ mod runner;
 mod sql;
 mod wrap;
 
+pub use bounces::preview as preview_bounces;
 pub use fetch::{Links, preview as preview_fetch};
 pub use host::{Host, Limits};
 pub use runner::Target;

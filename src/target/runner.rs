@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use chrono_tz::Tz;
 
+use super::bounces::BouncesTarget;
 use super::command::CommandTarget;
 use super::fetch::{FetchTarget, Links};
 use super::function::FunctionTarget;
@@ -13,7 +14,10 @@ use super::sql::SqlTarget;
 use crate::action::http::HttpClients;
 use crate::db::Database;
 use crate::run::{Fire, Outcome, Preview, RunContext};
-use crate::settings::{CodeSettings, CommandSettings, FetchSettings, HttpSettings, SqlSettings};
+use crate::settings::{
+    BouncesSettings, CodeSettings, CommandSettings, FetchSettings, HttpSettings, SqlSettings,
+};
+use crate::store::memo::Memo;
 
 /// What a fire runs. Made once a function, called for each of its fires, from many tasks at once.
 #[derive(Clone, Debug)]
@@ -28,6 +32,7 @@ enum Kind {
     Http(Arc<HttpTarget>),
     Sql(Arc<SqlTarget>),
     Fetch(Arc<FetchTarget>),
+    Bounces(Arc<BouncesTarget>),
 }
 
 impl Target {
@@ -49,6 +54,17 @@ impl Target {
     /// A page. Connects to nothing yet; the reason, when a template cannot be used.
     pub fn fetch(settings: &FetchSettings, host: &Host, links: Links) -> Result<Self, String> {
         Ok(Self { kind: Kind::Fetch(Arc::new(FetchTarget::new(settings, host, links)?)) })
+    }
+
+    /// Mails that came back, whose rows are in `database`; what is being counted is kept in `memo`. Opens nothing yet.
+    pub fn bounces(
+        settings: &BouncesSettings,
+        database: Database,
+        memo: Memo,
+        timezone: Tz,
+        host: &Host,
+    ) -> Self {
+        Self { kind: Kind::Bounces(Arc::new(BouncesTarget::new(settings, database, memo, timezone, host))) }
     }
 
     /// Statements in `database`, whose `_local` parameters follow the clocks of `timezone`. Opens nothing yet.
@@ -74,12 +90,13 @@ impl Target {
                 Kind::Http(request) => request.run(&fire, &context).await,
                 Kind::Sql(sql) => sql.run(&fire, &context).await,
                 Kind::Fetch(page) => page.run(&fire, &context).await,
+                Kind::Bounces(mails) => mails.run(&fire, &context).await,
             }
         });
         run.await.unwrap_or_else(|error| Outcome::failed(format!("the run broke off: {error}")))
     }
 
-    /// `function`, `command`, `http`, `fetch` or `sql`.
+    /// `function`, `command`, `http`, `fetch`, `bounces` or `sql`.
     pub const fn kind(&self) -> &'static str {
         match &self.kind {
             Kind::Function(_) => "function",
@@ -87,6 +104,7 @@ impl Target {
             Kind::Http(_) => "http",
             Kind::Sql(_) => "sql",
             Kind::Fetch(_) => "fetch",
+            Kind::Bounces(_) => "bounces",
         }
     }
 
@@ -98,6 +116,7 @@ impl Target {
             Kind::Http(request) => request.preview(fire),
             Kind::Sql(sql) => sql.preview(fire),
             Kind::Fetch(page) => page.preview(fire),
+            Kind::Bounces(mails) => mails.preview(),
         }
     }
 
@@ -105,7 +124,7 @@ impl Target {
     pub async fn shutdown(&self) {
         match &self.kind {
             Kind::Function(function) => function.shutdown().await,
-            Kind::Command(_) | Kind::Http(_) | Kind::Fetch(_) | Kind::Sql(_) => {}
+            Kind::Command(_) | Kind::Http(_) | Kind::Fetch(_) | Kind::Bounces(_) | Kind::Sql(_) => {}
         }
     }
 }

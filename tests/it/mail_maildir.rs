@@ -11,7 +11,7 @@ use gulou::action::mail::{MailAction, RenderedMail, Transport};
 use gulou::action::{Delivery, Outcome};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
-use gulou::settings::{MailRoute, MailSettings, MailTransportSettings, TemplateSource};
+use gulou::settings::{MailExtras, MailRoute, MailSettings, MailTransportSettings, TemplateSource};
 
 fn action(folder: &Path) -> MailAction {
     let settings = MailTransportSettings {
@@ -27,6 +27,7 @@ fn action(folder: &Path) -> MailAction {
         text: Some(TemplateSource { origin: "text".into(), text: "{{ body }}".into() }),
         html: None,
         list_unsubscribe: None,
+        extras: MailExtras::default(),
     };
     MailAction::new(&mail, Transport::open(&settings, Clock::system())).unwrap()
 }

@@ -7,7 +7,7 @@ use gulou::action::Delivery;
 use gulou::action::mail::{MailAction, RenderError, RenderedMail, Transport};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
-use gulou::settings::{MailRoute, MailSettings, MailTransportSettings, TemplateSource};
+use gulou::settings::{MailExtras, MailRoute, MailSettings, MailTransportSettings, TemplateSource};
 use mail_parser::{MessageParser, MimeHeaders};
 use proptest::prelude::*;
 
@@ -21,6 +21,7 @@ fn settings() -> MailSettings {
         text: Some(source("mail.txt", "亲爱的 {{ name }}：\n\n{{ note }}\n")),
         html: Some(source("mail.html", "<p>亲爱的 {{ name }}：</p>\n<p>{{ note }}</p>\n")),
         list_unsubscribe: Some("https://tower.test/out?who={{ email }}".into()),
+        extras: MailExtras::default(),
     }
 }
 
@@ -180,8 +181,8 @@ fn mistakes_in_the_settings_are_told_at_once() {
     assert_eq!(action(&settings()).columns(), ["email", "name", "note"]);
 }
 
-#[test]
-fn a_digest_has_all_rows() {
+#[tokio::test]
+async fn a_digest_has_all_rows() {
     let digest = MailSettings {
         to: "boss@ex.test".into(),
         subject: "周报：{{ rows | length }} 条".into(),
@@ -193,10 +194,10 @@ fn a_digest_has_all_rows() {
         list_unsubscribe: None,
         ..settings()
     };
-    let action = action(&digest);
+    let action = Arc::new(action(&digest));
     assert_eq!(action.columns(), ["rows"]);
     let rows = [row("张三", "", "甲"), row("李四", "", "乙")];
-    let mail = action.render_digest(&rows, "weekly", now(), now()).unwrap();
+    let mail = action.render_digest(&rows, "weekly", now(), now()).await.unwrap();
     assert_eq!(mail.subject(), "周报：2 条");
     assert_eq!(mail.text(), Some("张三 甲\n李四 乙\n2026-06-01 09:00:03"));
 }

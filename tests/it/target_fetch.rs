@@ -8,9 +8,9 @@ use gulou::clock::Clock;
 use gulou::db::{Access, Database};
 use gulou::run::{Outcome, Status};
 use gulou::settings::{
-    DatabaseSettings, FetchSettings, FollowSettings, HttpBody, HttpSettings, HttpSuccess, HttpUrl, MailRoute,
-    MailSettings, MailTransportSettings, Pick, SaveSettings, Secret, SqliteSettings, TemplateSource, TlsMode,
-    WecomKind, WecomRobotSettings,
+    DatabaseSettings, FetchSettings, FollowSettings, HttpBody, HttpSettings, HttpSuccess, HttpUrl,
+    MailExtras, MailRoute, MailSettings, MailTransportSettings, Pick, SaveSettings, Secret, SqliteSettings,
+    TemplateSource, TlsMode, WecomKind, WecomRobotSettings,
 };
 use gulou::store::Store;
 use gulou::target::{Links, Target};
@@ -348,6 +348,7 @@ async fn a_change_goes_to_a_wecom_group_or_out_as_a_mail() {
         text: Some(content),
         html: None,
         list_unsubscribe: None,
+        extras: MailExtras::default(),
     };
     let folder = home.folder.path().join("outbox");
     let route = MailRoute::Maildir(folder.clone());

@@ -1,7 +1,7 @@
 //! The `sql` target on every kind of database: transactions, parameters, pages, timeouts, stops; copies of SQLite files.
 
 mod counts;
-mod ground;
+pub(crate) mod ground;
 mod sessions;
 
 use std::fs;

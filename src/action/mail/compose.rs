@@ -6,13 +6,14 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use super::address::Address;
+use super::extras::{Extras, Filled, Named};
 use super::files::Attachment;
 use super::message::{Parts, RenderedMail};
 use super::transport::Transport;
 use crate::action::template::{Context, Place, RenderError, TemplateError, Templates};
 use crate::action::{Delivery, Outcome};
 use crate::run::Row;
-use crate::settings::{MailSettings, TemplateSource};
+use crate::settings::{MOST_ENCLOSED, MailSettings, TemplateSource};
 
 // The templates' names, which are also the keys that users write them under.
 const TO: &str = "to";
@@ -32,6 +33,8 @@ pub struct MailAction {
     connections: usize,
     /// Where every mail goes instead.
     diverted: Option<Address>,
+    /// Files and headers, if its mails have any.
+    extras: Option<Box<Extras>>,
 }
 
 impl MailAction {
@@ -43,22 +46,24 @@ impl MailAction {
             line: 1,
             message: error.to_string(),
         })?;
-        let inline = |name: &'static str, place, text: &str| {
-            (name, place, TemplateSource { origin: name.to_owned(), text: text.to_owned() })
+        let inline = |name: &'static str, place, text: &str| -> Named {
+            (name.into(), place, TemplateSource { origin: name.to_owned(), text: text.to_owned() })
         };
         let mut sources =
             vec![inline(TO, Place::Text, &settings.to), inline(SUBJECT, Place::Text, &settings.subject)];
         sources.extend(settings.reply_to.as_ref().map(|text| inline(REPLY_TO, Place::Text, text)));
-        sources.extend(settings.text.as_ref().map(|source| (TEXT, Place::Text, source.clone())));
-        sources.extend(settings.html.as_ref().map(|source| (HTML, Place::Html, source.clone())));
+        sources.extend(settings.text.as_ref().map(|source| (TEXT.into(), Place::Text, source.clone())));
+        sources.extend(settings.html.as_ref().map(|source| (HTML.into(), Place::Html, source.clone())));
         let url = settings.list_unsubscribe.as_ref();
         sources.extend(url.map(|text| inline(LIST_UNSUBSCRIBE, Place::Url, text)));
+        let extras = Extras::new(&settings.extras, &mut sources);
         Ok(Self {
             templates: Templates::compile(sources)?,
             from: Arc::new(from),
             transport,
             connections: 1,
             diverted: None,
+            extras,
         })
     }
 
@@ -80,33 +85,39 @@ impl MailAction {
         self.templates.variables()
     }
 
-    /// The mail for one row.
+    /// The mail for one row. Blocks while it reads files that the row names.
     pub fn render(&self, delivery: &Delivery<'_>) -> Result<RenderedMail, RenderError> {
         let context = Context::row(delivery.row, delivery.fire_time, delivery.now);
         self.build(&context, delivery.reservation, delivery.now, None)
     }
 
+    /// The same from an async thread, which it does not block.
+    pub async fn render_row(self: &Arc<Self>, delivery: &Delivery<'_>) -> Result<RenderedMail, RenderError> {
+        let context = Context::row(delivery.row, delivery.fire_time, delivery.now);
+        self.build_apart(context, delivery.reservation, delivery.now, None).await
+    }
+
     /// The one mail for all rows; templates see them as `rows`.
-    pub fn render_digest(
-        &self,
+    pub async fn render_digest(
+        self: &Arc<Self>,
         rows: &[Row],
         reservation: &str,
         fire_time: DateTime<Utc>,
         now: DateTime<Utc>,
     ) -> Result<RenderedMail, RenderError> {
-        self.build(&Context::rows(rows, fire_time, now), reservation, now, None)
+        self.build_apart(Context::rows(rows, fire_time, now), reservation, now, None).await
     }
 
     /// A mail that no row fills: templates see `values`. `file` is enclosed.
-    pub fn render_values(
-        &self,
+    pub async fn render_values(
+        self: &Arc<Self>,
         values: &Map<String, Value>,
         reservation: &str,
         fire_time: DateTime<Utc>,
         now: DateTime<Utc>,
         file: Option<&Attachment>,
     ) -> Result<RenderedMail, RenderError> {
-        self.build(&Context::values(values, fire_time, now), reservation, now, file.cloned())
+        self.build_apart(Context::values(values, fire_time, now), reservation, now, file.cloned()).await
     }
 
     /// The same with more connections to the server than the one it may have otherwise.
@@ -127,6 +138,25 @@ impl MailAction {
         self.transport.deliver(mail, self.connections).await
     }
 
+    async fn build_apart(
+        self: &Arc<Self>,
+        context: Context,
+        reservation: &str,
+        now: DateTime<Utc>,
+        file: Option<Attachment>,
+    ) -> Result<RenderedMail, RenderError> {
+        if !self.extras.as_ref().is_some_and(|extras| extras.reads_files()) {
+            return self.build(&context, reservation, now, file);
+        }
+        let (action, reservation) = (Arc::clone(self), reservation.to_owned());
+        let built =
+            tokio::task::spawn_blocking(move || action.build(&context, &reservation, now, file)).await;
+        built.unwrap_or_else(|lost| {
+            let reason = format!("the thread that read the files is gone: {lost}");
+            Err(RenderError::File { header: "attachments".into(), reason })
+        })
+    }
+
     fn build(
         &self,
         context: &Context,
@@ -137,6 +167,12 @@ impl MailAction {
         let required = |name| self.templates.render(name, context);
         let optional = |name| self.templates.render_if_any(name, context);
         let to = address("To", &required(TO)?)?;
+        let mut extras = match &self.extras {
+            Some(extras) => extras.fill(&self.templates, context)?,
+            None => Filled::default(),
+        };
+        extras.attachments.extend(file);
+        limit(&extras)?;
         let parts = Parts {
             from: self.from.clone(),
             to: self.diverted.clone().unwrap_or(to),
@@ -145,11 +181,22 @@ impl MailAction {
             text: optional(TEXT)?,
             html: optional(HTML)?,
             list_unsubscribe: optional(LIST_UNSUBSCRIBE)?.map(url).transpose()?,
-            file,
+            extras,
             now,
         };
         RenderedMail::build(parts, reservation)
     }
+}
+
+/// What is too large for most servers is not sent to any.
+fn limit(extras: &Filled) -> Result<(), RenderError> {
+    let files = extras.attachments.iter().chain(extras.inline.iter().map(|(_, image)| image));
+    let size: u64 = files.map(|file| file.bytes().len() as u64).sum();
+    if size <= MOST_ENCLOSED {
+        return Ok(());
+    }
+    let reason = format!("the files have {size} bytes, and {MOST_ENCLOSED} are the limit");
+    Err(RenderError::Header { header: "attachments".into(), reason })
 }
 
 fn address(header: &'static str, text: &str) -> Result<Address, RenderError> {

@@ -1,20 +1,18 @@
 //! Files that a mail encloses.
 
 use std::borrow::Cow;
+use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::{BodyPart, MimePart};
 
-/// Bytes of a mail's file: what most servers take, with room for their encoding.
-pub const MOST_BYTES: u64 = 10 << 20;
-
 /// A file, ready to go into mails: it is encoded once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attachment {
     name: String,
-    kind: &'static str,
+    kind: Cow<'static, str>,
     bytes: Arc<[u8]>,
     /// In base64, in lines.
     encoded: Arc<str>,
@@ -24,7 +22,7 @@ impl Attachment {
     /// Of the name `name`, whose end says of what kind it is.
     pub fn new(name: &str, bytes: Arc<[u8]>) -> Self {
         let encoded = base64(&bytes).into();
-        Self { name: name.to_owned(), kind: media_type(name), bytes, encoded }
+        Self { name: name.to_owned(), kind: media_type(name).unwrap_or(BYTES).into(), bytes, encoded }
     }
 
     /// Reads a file of at most `most` bytes. The reason, when it cannot be attached.
@@ -46,8 +44,8 @@ impl Attachment {
     }
 
     /// Its media type.
-    pub const fn kind(&self) -> &'static str {
-        self.kind
+    pub fn kind(&self) -> &str {
+        &self.kind
     }
 
     /// Its content.
@@ -55,46 +53,72 @@ impl Attachment {
         &self.bytes
     }
 
+    /// The same file under another name, whose end says of what kind it is, if it says anything.
+    #[must_use]
+    pub(super) fn called(self, name: &str) -> Self {
+        let kind = media_type(name).map_or(self.kind, Cow::Borrowed);
+        Self { name: name.to_owned(), kind, ..self }
+    }
+
+    /// The same file as of another kind.
+    #[must_use]
+    pub(super) fn of_kind(self, kind: &str) -> Self {
+        Self { kind: kind.to_owned().into(), ..self }
+    }
+
     /// For people: `report.pdf (12345 bytes)`.
     pub(super) fn shown(&self) -> String {
         format!("{} ({} bytes)", self.name, self.bytes.len())
     }
 
-    fn part(&self) -> MimePart<'_> {
+    fn part<'m>(&'m self, disposition: &'static str) -> MimePart<'m> {
         let content = BodyPart::Binary(Cow::Borrowed(self.encoded.as_bytes()));
-        let part = MimePart::new(ContentType::new(self.kind), content).transfer_encoding("base64");
-        part.attachment(self.name.as_str())
+        let part = MimePart::new(ContentType::new(&*self.kind), content).transfer_encoding("base64");
+        let disposition = ContentType::new(disposition).attribute("filename", self.name.as_str());
+        part.header("Content-Disposition", disposition)
     }
 }
 
-/// The texts of a mail with its file behind them (RFC 2046).
+/// The texts of a mail with its files: `mixed(related(alternative(text, html), images), attachments)`, without the layers
+/// that would have one part (RFC 2046, RFC 2387).
 pub(super) fn body<'m>(
     text: Option<MimePart<'m>>,
     html: Option<MimePart<'m>>,
-    file: &'m Attachment,
+    inline: &'m [(String, Attachment)],
+    attachments: &'m [Attachment],
 ) -> MimePart<'m> {
-    let mut texts: Vec<MimePart<'m>> = text.into_iter().chain(html).collect();
-    let texts = match texts.len() {
-        1 => texts.remove(0),
-        _ => multipart("multipart/alternative", texts),
-    };
-    multipart("multipart/mixed", vec![texts, file.part()])
+    let root = if text.is_some() && html.is_some() { "multipart/alternative" } else { "text/html" };
+    let mut body = layer(ContentType::new("multipart/alternative"), text.into_iter().chain(html));
+    if !inline.is_empty() {
+        let images = inline.iter().map(|(name, image)| image.part("inline").cid(name.as_str()));
+        let related = ContentType::new("multipart/related").attribute("type", root);
+        body = layer(related, iter::once(body).chain(images));
+    }
+    let attachments = attachments.iter().map(|file| file.part("attachment"));
+    layer(ContentType::new("multipart/mixed"), iter::once(body).chain(attachments))
+}
+
+fn layer<'m>(kind: ContentType<'m>, parts: impl Iterator<Item = MimePart<'m>>) -> MimePart<'m> {
+    let mut parts: Vec<MimePart<'m>> = parts.collect();
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => MimePart::new(kind, BodyPart::Multipart(parts)),
+    }
 }
 
 /// The lines that the builder makes of bytes, without its headers.
 fn base64(bytes: &[u8]) -> String {
     let mut part = Vec::new();
-    MimePart::new(ContentType::new("application/octet-stream"), bytes).write_part(&mut part);
+    MimePart::new(ContentType::new(BYTES), bytes).write_part(&mut part);
     let lines = memchr::memmem::find(&part, b"\r\n\r\n").map_or(part.len(), |at| at + 4);
     String::from_utf8(part.split_off(lines)).unwrap_or_default()
 }
 
-fn multipart<'m>(kind: &'static str, parts: Vec<MimePart<'m>>) -> MimePart<'m> {
-    MimePart::new(kind, BodyPart::Multipart(parts))
-}
+/// What is of no known kind.
+const BYTES: &str = "application/octet-stream";
 
-/// By the end of the name; what is not known is bytes.
-fn media_type(name: &str) -> &'static str {
+/// By the end of the name.
+fn media_type(name: &str) -> Option<&'static str> {
     const KINDS: [(&str, &str); 26] = [
         ("pdf", "application/pdf"),
         ("png", "image/png"),
@@ -124,5 +148,5 @@ fn media_type(name: &str) -> &'static str {
         ("mp3", "audio/mpeg"),
     ];
     let end = name.rsplit_once('.').map(|(_, end)| end.to_ascii_lowercase()).unwrap_or_default();
-    KINDS.iter().find(|(known, _)| *known == end).map_or("application/octet-stream", |(_, kind)| kind)
+    KINDS.iter().find(|(known, _)| *known == end).map(|(_, kind)| *kind)
 }

@@ -12,11 +12,13 @@ use mail_builder::MessageBuilder;
 use mail_builder::headers::address::Address as Mailbox;
 use mail_builder::headers::date::Date;
 use mail_builder::headers::raw::Raw;
+use mail_builder::headers::text::Text;
 use mail_builder::headers::url::URL;
 use mail_builder::mime::{BodyPart, MimePart};
 
 use super::address::Address;
-use super::files::{self, Attachment};
+use super::extras::Filled;
+use super::files;
 use crate::action::template::RenderError;
 
 /// RFC 5322 §2.1.1, without the CRLF.
@@ -32,7 +34,7 @@ pub(super) struct Parts {
     pub(super) text: Option<String>,
     pub(super) html: Option<String>,
     pub(super) list_unsubscribe: Option<String>,
-    pub(super) file: Option<Attachment>,
+    pub(super) extras: Filled,
     pub(super) now: DateTime<Utc>,
 }
 
@@ -107,7 +109,7 @@ impl RenderedMail {
     }
 
     /// The headers as a person reads them: decoded and unfolded, in the message's order.
-    pub fn headers(&self) -> Vec<(&'static str, String)> {
+    pub fn headers(&self) -> Vec<(&str, String)> {
         let parts = &self.0.parts;
         let mut headers = vec![
             ("From", parts.from.to_string()),
@@ -121,6 +123,7 @@ impl RenderedMail {
             headers.push(("List-Unsubscribe", format!("<{url}>")));
             headers.push(("List-Unsubscribe-Post", ONE_CLICK.to_owned()));
         }
+        headers.extend(parts.extras.headers.iter().map(|(name, value)| (name.as_str(), value.clone())));
         headers
     }
 
@@ -129,8 +132,15 @@ impl RenderedMail {
     pub fn lines(&self) -> Vec<String> {
         let headers = self.headers().into_iter().map(|(name, value)| format!("{name}: {value}"));
         let body = self.text().or(self.html()).unwrap_or_default();
-        let files = self.0.parts.file.iter().map(|file| format!("[file] {}", file.shown()));
-        headers.chain([String::new()]).chain(body.lines().map(str::to_owned)).chain(files).collect()
+        let Filled { attachments, inline, .. } = &self.0.parts.extras;
+        let images = inline.iter().map(|(name, image)| format!("[cid:{name}] {}", image.shown()));
+        let files = attachments.iter().map(|file| format!("[file] {}", file.shown()));
+        headers
+            .chain([String::new()])
+            .chain(body.lines().map(str::to_owned))
+            .chain(images)
+            .chain(files)
+            .collect()
     }
 
     /// The reservation, in characters that file names and message ids may have.
@@ -167,11 +177,15 @@ fn serialize(parts: &Parts, id: &str) -> Vec<u8> {
             .header("List-Unsubscribe", URL::new(url.as_str()))
             .header("List-Unsubscribe-Post", Raw::new(ONE_CLICK));
     }
-    if let Some(file) = &parts.file {
+    let Filled { attachments, inline, headers } = &parts.extras;
+    for (name, value) in headers {
+        message = message.header(name.as_str(), Text::new(value.as_str()));
+    }
+    if !attachments.is_empty() || !inline.is_empty() {
         let text = |kind: &'static str, text| MimePart::new(kind, BodyPart::Text(body(text)));
         let plain = parts.text.as_deref().map(|plain| text("text/plain", plain));
         let html = parts.html.as_deref().map(|html| text("text/html", html));
-        message = message.body(files::body(plain, html, file));
+        message = message.body(files::body(plain, html, inline, attachments));
     } else {
         if let Some(text) = &parts.text {
             message = message.text_body(body(text));

@@ -1,12 +1,13 @@
 //! Mail: templates become a message, the message goes to a Maildir or an SMTP server.
 //!
-//! `compose` joins templates and rows, `message` builds the MIME, `address` guards who it goes
-//! to, `transport` picks the way out: `maildir` or `smtp`, and of several
-//! `servers` the one that is there. Knows nothing of batches: one mail in,
+//! `compose` joins templates and rows, `extras` the files and headers besides, `message` builds the MIME, `address` guards
+//! who it goes to, `transport` picks the way out: `maildir` or `smtp`, and of several `servers` the one that is there. Knows
+//! nothing of batches: one mail in,
 //! one [`Outcome`](super::Outcome) back.
 
 mod address;
 mod compose;
+mod extras;
 mod files;
 mod maildir;
 mod message;
@@ -16,7 +17,7 @@ mod transport;
 
 pub use address::{Address, AddressError};
 pub use compose::MailAction;
-pub use files::{Attachment, MOST_BYTES};
+pub use files::Attachment;
 pub use message::RenderedMail;
 pub use smtp::Timeouts;
 pub use transport::Transport;

@@ -86,6 +86,14 @@ pub enum RenderError {
         /// Line in it, from 1.
         line: usize,
     },
+    /// A file could not be read this time.
+    #[error("{header}: {reason}")]
+    File {
+        /// What it was meant for.
+        header: Cow<'static, str>,
+        /// The system's reason.
+        reason: String,
+    },
     /// An address, a URL or a header is not one.
     #[error("{header}: {reason}")]
     Header {
@@ -98,12 +106,13 @@ pub enum RenderError {
 
 impl From<RenderError> for Outcome {
     /// Final for the row; a halt when every row would fare alike, because the template names a
-    /// filter or a column that does not exist.
+    /// filter or a column that does not exist. What the system refuses for now is tried again.
     fn from(error: RenderError) -> Self {
         let reason = error.to_string();
         match error {
             RenderError::Column { state: context::MISSING, .. }
             | RenderError::Template { every_row: true, .. } => Self::Halt { reason },
+            RenderError::File { .. } => Self::Retry { reason },
             _ => Self::Failed { reason },
         }
     }

@@ -19,9 +19,9 @@ use super::job::{Job, is_lane_run};
 use crate::action::Outcome as Delivered;
 use crate::action::export::{Draft, FileName, Written};
 use crate::action::follow::{Follow, Occasion};
-use crate::action::mail::{Attachment, MOST_BYTES};
+use crate::action::mail::Attachment;
 use crate::run::{Fire, Outcome, RunContext, Status, Stream};
-use crate::settings::ExportSettings;
+use crate::settings::{ExportSettings, MOST_ENCLOSED};
 use crate::store::Store;
 use crate::store::ledger::{FireState, Scope, Step};
 
@@ -146,7 +146,7 @@ impl<A: Deliver> Run<'_, A> {
     async fn hand_on(&self, follow: &Follow, path: &Path, result: &Value) -> Delivered {
         let fire = self.fire;
         let failed = |reason: String| Delivered::Failed { reason };
-        let most = if follow.is_mail() { MOST_BYTES } else { MOST_POSTED };
+        let most = if follow.is_mail() { MOST_ENCLOSED } else { MOST_POSTED };
         let enclosed = if follow.takes_file() {
             match Attachment::read(path, most).await {
                 Ok(enclosed) => Some(enclosed),

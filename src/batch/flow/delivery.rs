@@ -117,7 +117,7 @@ impl<A: Deliver> Flow<'_, A> {
                 fire_time: row.fire_time,
                 now: clock.now(),
             };
-            match action.render(&delivery) {
+            match action.render(&delivery).await {
                 Ok(rendered) => action.deliver(&rendered).await,
                 Err(outcome) => outcome,
             }

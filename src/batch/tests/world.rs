@@ -21,8 +21,8 @@ use crate::clock::Clock;
 use crate::db::{Access, Database};
 use crate::run::{self, Fire, Output, Progress, Reason, Row, RunContext, Scalar};
 use crate::settings::{
-    ActionSettings, BatchSettings, DatabaseSettings, ErrorLimit, MailSettings, MarkSettings, MarkValue,
-    OnUncertain, Pages, QuotaSettings, Relation, SourceSettings, SqliteSettings,
+    ActionSettings, BatchSettings, DatabaseSettings, ErrorLimit, MailExtras, MailSettings, MarkSettings,
+    MarkValue, OnUncertain, Pages, QuotaSettings, Relation, SourceSettings, SqliteSettings,
 };
 use crate::store::{Store, StoreError};
 
@@ -125,14 +125,14 @@ pub(super) struct Letter {
 impl Deliver for Recorder {
     type Rendered = Letter;
 
-    fn render(&self, delivery: &Delivery<'_>) -> Result<Letter, Outcome> {
+    async fn render(&self, delivery: &Delivery<'_>) -> Result<Letter, Outcome> {
         let Some(Scalar::Text(email)) = delivery.row.get("email") else {
             return Err(Outcome::Failed { reason: "no email".to_owned() });
         };
         Ok(Letter { email: email.clone(), reservation: delivery.reservation.to_owned() })
     }
 
-    fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Letter, Outcome> {
+    async fn render_digest(&self, delivery: &Delivery<'_>, rows: &[Row]) -> Result<Letter, Outcome> {
         let emails = rows.iter().filter_map(|row| match row.get("email") {
             Some(Scalar::Text(email)) => Some(email.as_str()),
             _ => None,
@@ -395,6 +395,7 @@ pub(super) fn mail() -> MailSettings {
         text: None,
         html: None,
         list_unsubscribe: None,
+        extras: MailExtras::default(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `try`: one mail to somebody who wants to see it.
 
+use std::sync::Arc;
+
 use anyhow::{Context as _, bail};
 use chrono::DateTime;
 use chrono_tz::Asia::Shanghai;
@@ -84,7 +86,7 @@ impl Try {
         let transport = settings.mail.get(&mail.via);
         let transport = transport.with_context(|| format!("there is no mail transport `{}`", mail.via))?;
         let transport = Transport::open(transport, clock.clone());
-        let action = MailAction::new(mail, std::sync::Arc::clone(&transport))?.diverted(to);
+        let action = Arc::new(MailAction::new(mail, Arc::clone(&transport))?.diverted(to));
         let reader = Reader::of(&settings.state)?;
         let trigger = function.triggers.first();
         let now = clock.now();

@@ -1,5 +1,6 @@
 //! What the databases say to batches and statements: tables, keys, columns, conditions. Looks, and changes nothing.
 
+mod returned;
 mod saving;
 
 use std::collections::BTreeMap;
@@ -63,6 +64,11 @@ pub(super) async fn check(settings: &Settings, daemon_file: &Path) -> Vec<Diagno
                 let Some(save) = &page.save else { continue };
                 if let Some(inspector) = inspectors.get(save.database.as_str()) {
                     found.extend(saving::check(inspector, &file, save).await);
+                }
+            }
+            TargetSettings::Bounces(bounces) => {
+                if let Some(inspector) = inspectors.get(bounces.database.as_str()) {
+                    found.extend(returned::check(inspector, &file, bounces).await);
                 }
             }
             TargetSettings::Sql(sql) => {

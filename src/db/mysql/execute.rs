@@ -112,6 +112,18 @@ async fn run(session: &mut Session<'_>, script: &Script, values: &Values) -> Res
     Ok(done)
 }
 
+pub(super) fn bind(names: &[String], values: &Values) -> Result<Vec<Value>, Fault> {
+    let bound = |name: &String| match values.get(name) {
+        Some(Scalar::Int(value)) => Ok(Value::from(value)),
+        Some(Scalar::Text(text)) => Ok(Value::from(text)),
+        Some(Scalar::Bool(flag)) => Ok(Value::from(flag)),
+        Some(Scalar::Float(value)) => Ok(Value::from(value)),
+        Some(Scalar::Null) => Ok(Value::NULL),
+        Some(Scalar::Bytes(_)) | None => Err(Fault::Mismatch(unknown(name).to_string())),
+    };
+    names.iter().map(bound).collect()
+}
+
 /// Executes one statement; answers the rows that it changed, or else answered.
 async fn change(session: &mut Session<'_>, sql: &str, values: &Values) -> Result<u64, Fault> {
     let (sql, names) = Dialect::MySql.positional(sql);
@@ -119,12 +131,7 @@ async fn change(session: &mut Session<'_>, sql: &str, values: &Values) -> Result
     if names.is_empty() {
         return session.plain(&sql).await;
     }
-    let bound = |name: &String| match values.get(name) {
-        Some(Scalar::Int(value)) => Ok(Value::from(value)),
-        Some(Scalar::Text(text)) => Ok(Value::from(text)),
-        _ => Err(Fault::Mismatch(unknown(name).to_string())),
-    };
-    let bound = names.iter().map(bound).collect::<Result<Vec<_>, _>>()?;
+    let bound = bind(&names, values)?;
     let statement = session.prepare(&sql).await?;
     session.count(&statement, bound).await
 }

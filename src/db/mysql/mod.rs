@@ -8,6 +8,7 @@ mod inspect;
 mod session;
 #[cfg(test)]
 pub(crate) mod tests;
+mod texts;
 mod upsert;
 
 use std::sync::Arc;

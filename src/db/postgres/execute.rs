@@ -9,8 +9,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use tokio_util::sync::CancellationToken;
 
 use super::super::DbError;
-use super::super::execute::{self, Failure, MESSAGE, PAGE, STEP_BACK, Script, Step, TRIES, Values};
+use super::super::execute::{self, Failure, MESSAGE, PAGE, STEP_BACK, Script, Step, TRIES, Values, unknown};
 use super::{Database, Session, Text, is_in_the_way, time};
+use crate::run::Scalar;
 use crate::sql::Dialect;
 use crate::tls;
 
@@ -142,10 +143,27 @@ async fn run(session: &mut Session, script: &Script, values: &Values) -> Result<
 }
 
 /// A parameter where the server expects `kind`; the reason, when it cannot be one.
-fn value<'v>(values: &'v Values, name: &str, kind: &Type) -> Result<Text<'v>, String> {
+pub(super) fn value<'v>(values: &'v Values, name: &str, kind: &Type) -> Result<Text<'v>, String> {
     match (name, values.page) {
         (MESSAGE, _) => Ok(Text(Some(values.message.as_ref().into()))),
         (PAGE, Some(page)) => Ok(Text::owned(page.to_string())),
-        _ => time(&values.moment, name, kind).map(Text::owned),
+        _ => match values.more.get(name) {
+            Some(value) => text(value).ok_or_else(|| unknown(name).to_string()),
+            None => time(&values.moment, name, kind).map(Text::owned),
+        },
     }
+}
+
+/// The spelling that the server reads as whatever type it expects.
+fn text(value: &Scalar) -> Option<Text<'_>> {
+    Some(match value {
+        Scalar::Null => Text(None),
+        Scalar::Bool(flag) => Text::owned(flag.to_string()),
+        Scalar::Int(value) => Text::owned(value.to_string()),
+        Scalar::Float(value) => Text::owned(value.to_string()),
+        // PostgreSQL's text knows no NUL.
+        Scalar::Text(text) if text.contains('\0') => Text::owned(text.replace('\0', "\u{fffd}")),
+        Scalar::Text(text) => Text(Some(text.as_str().into())),
+        Scalar::Bytes(_) => return None,
+    })
 }

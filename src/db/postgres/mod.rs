@@ -5,6 +5,7 @@ mod execute;
 mod inspect;
 mod session;
 mod text;
+mod texts;
 mod times;
 mod upsert;
 

@@ -91,7 +91,7 @@ pub(super) fn settle(error: DbError, cut: &CancellationToken) -> Option<Box<DbEr
     (!is_cut).then(|| Box::new(error))
 }
 
-type Fault<'f> = &'f dyn Fn(rusqlite::Error) -> DbError;
+pub(super) type Fault<'f> = &'f dyn Fn(rusqlite::Error) -> DbError;
 
 fn run(
     connection: &mut Connection,
@@ -131,18 +131,30 @@ fn each(
     Ok(())
 }
 
-/// Executes one statement; answers the rows that it changed, or else answered.
-fn change(connection: &Connection, sql: &str, values: &Values, fault: Fault<'_>) -> Result<u64, DbError> {
-    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+pub(super) fn bind(
+    statement: &mut rusqlite::Statement<'_>,
+    values: &Values,
+    fault: Fault<'_>,
+) -> Result<(), DbError> {
     for index in 1..=statement.parameter_count() {
         let name = statement.parameter_name(index).unwrap_or("?").to_owned();
         match values.get(&name) {
             Some(Scalar::Int(value)) => statement.raw_bind_parameter(index, value),
             Some(Scalar::Text(text)) => statement.raw_bind_parameter(index, text),
-            _ => return Err(unknown(&name)),
+            Some(Scalar::Bool(flag)) => statement.raw_bind_parameter(index, i64::from(flag)),
+            Some(Scalar::Float(value)) => statement.raw_bind_parameter(index, value),
+            Some(Scalar::Null) => statement.raw_bind_parameter(index, rusqlite::types::Null),
+            Some(Scalar::Bytes(_)) | None => return Err(unknown(&name)),
         }
         .map_err(fault)?;
     }
+    Ok(())
+}
+
+/// Executes one statement; answers the rows that it changed, or else answered.
+fn change(connection: &Connection, sql: &str, values: &Values, fault: Fault<'_>) -> Result<u64, DbError> {
+    let mut statement = connection.prepare_cached(sql).map_err(fault)?;
+    bind(&mut statement, values, fault)?;
     let before = connection.total_changes();
     let mut answered = 0;
     let mut rows = statement.raw_query();

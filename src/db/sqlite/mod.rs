@@ -7,6 +7,7 @@ mod inspect;
 mod read_only;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod upsert;
 
 use std::path::Path;

@@ -5,6 +5,7 @@ mod pages;
 mod plain;
 mod preview;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -52,7 +53,7 @@ impl SqlTarget {
     fn values(&self, fire: &Fire, page: Option<u32>) -> Values {
         let moment =
             Moment { fire_time: fire.fire_time, now: self.host.clock.now(), timezone: self.timezone };
-        Values { moment, message: Arc::from(fire.argument.as_str()), page }
+        Values { moment, message: Arc::from(fire.argument.as_str()), page, more: HashMap::new() }
     }
 
     /// Does `work` within the timeout; the token that it is given fires when it is to end now.

@@ -8,7 +8,7 @@ use gulou::action::{Delivery, Outcome};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
 use gulou::settings::{
-    MailRoute, MailSettings, MailTransportSettings, SmtpLogin, SmtpSecurity, SmtpServerSettings,
+    MailExtras, MailRoute, MailSettings, MailTransportSettings, SmtpLogin, SmtpSecurity, SmtpServerSettings,
     SmtpSettings, TemplateSource,
 };
 
@@ -60,6 +60,7 @@ pub(crate) fn action_on(transport: &Arc<Transport>) -> MailAction {
         text: Some(TemplateSource { origin: "mail.txt".into(), text: "{{ body }}".into() }),
         html: None,
         list_unsubscribe: None,
+        extras: MailExtras::default(),
     };
     MailAction::new(&mail, transport.clone()).unwrap()
 }

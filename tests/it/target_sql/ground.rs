@@ -16,25 +16,25 @@ use crate::support::{PATIENCE, server_settings};
 use crate::target_harness::{LONG, host};
 
 /// A database of each kind.
-pub(super) enum Ground {
+pub(crate) enum Ground {
     Sqlite(TempDir),
     Postgres(String),
     MariaDb(String),
 }
 
 impl Ground {
-    pub(super) fn sqlite() -> Self {
+    pub(crate) fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let connection = Connection::open(folder.path().join("main.db")).unwrap();
         connection.pragma_update(None, "journal_mode", "WAL").unwrap();
         Self::Sqlite(folder)
     }
 
-    pub(super) fn postgres() -> Self {
+    pub(crate) fn postgres() -> Self {
         Self::Postgres(servers::postgres().database())
     }
 
-    pub(super) fn mariadb() -> Self {
+    pub(crate) fn mariadb() -> Self {
         Self::MariaDb(servers::mariadb().database())
     }
 
@@ -43,7 +43,7 @@ impl Ground {
         folder.path().join(name)
     }
 
-    pub(super) fn settings(&self) -> DatabaseSettings {
+    pub(crate) fn settings(&self) -> DatabaseSettings {
         match self {
             Self::Sqlite(_) => {
                 DatabaseSettings::Sqlite(SqliteSettings { path: self.path("main.db"), create_with: None })
@@ -55,7 +55,7 @@ impl Ground {
 
     /// Runs SQL beside the target; answers its one value.
     #[track_caller]
-    pub(super) fn ask(&self, sql: &str) -> String {
+    pub(crate) fn ask(&self, sql: &str) -> String {
         match self {
             Self::Sqlite(_) => {
                 let connection = Connection::open(self.path("main.db")).unwrap();

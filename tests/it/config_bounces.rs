@@ -1,0 +1,204 @@
+//! `target.bounces` as people write it: what is wrong with it, what it would do, and kills at any moment.
+
+use std::fs;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::support::{Project, repository};
+
+const TABLES: &str = "CREATE TABLE users (id INTEGER PRIMARY KEY, email TEXT NOT NULL UNIQUE, bounced BOOLEAN NOT NULL DEFAULT false,
+                      reason TEXT, soft INTEGER NOT NULL DEFAULT 0, other TEXT);
+                      INSERT INTO users (id, email) VALUES (1, 'user00001@example.com'), (2, 'user00002@example.com'),
+                      (3, 'user00003@example.com');";
+
+fn whole() -> Value {
+    json!({
+        "maildir": "../../bounces", "database": "main", "table": "users", "key": "id", "recipient": "email",
+        "hard": { "bounced": true, "reason": ":error" }, "soft": { "count": "soft", "limit": 1000 },
+    })
+}
+
+fn project(change: &Value) -> Project {
+    let project = Project::new(&json!({
+        "databases": { "main": { "url": "sqlite://main.db", "create_with": "main.sql" } },
+    }));
+    project.write("main.sql", TABLES);
+    let mut bounces = whole();
+    for (key, value) in change.as_object().unwrap() {
+        if value.is_null() {
+            bounces.as_object_mut().unwrap().remove(key);
+        } else {
+            bounces[key] = value.clone();
+        }
+    }
+    let triggers = json!([{ "name": "often", "type": "timer", "config": "0 */5 * * * * *" }]);
+    project.function("returned", &json!({ "triggers": triggers, "target": { "bounces": bounces } }));
+    project
+}
+
+/// `path: message | help` of each finding of a kind.
+#[track_caller]
+fn found(change: &Value, kind: &str, code: i32) -> Vec<String> {
+    let ran = project(change).gulou(&["check", "--json"]).expect_code(code);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let show = |found: &Value| {
+        let text = |key: &str| found[key].as_str().unwrap_or_default().to_owned();
+        format!("{}: {} | {}", text("path").replace("target.bounces.", ""), text("message"), text("help"))
+    };
+    report[kind].as_array().unwrap().iter().map(show).collect()
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place_and_its_fix() {
+    assert_eq!(found(&json!({}), "errors", 0), Vec::<String>::new());
+    assert_eq!(
+        found(&json!({}), "warnings", 0).iter().filter(|found| !found.starts_with("databases")).count(),
+        0
+    );
+    for (change, expected) in [
+        (json!({ "maildir": null }), "target.bounces: `maildir` is missing here | "),
+        (json!({ "hard": null }), "target.bounces: `hard` is missing here | "),
+        (json!({ "hard": {} }), "hard: no column is named | write as in"),
+        (json!({ "hard": { "reason": ":eror" } }), "hard.reason: `:eror` is not a parameter"),
+        (json!({ "database": "mian" }), "database: "),
+        (json!({ "mailbox": "x" }), "mailbox: unknown key `mailbox`"),
+        (json!({ "soft": { "limit": 5 } }), "soft: `count` is missing here | "),
+        (json!({ "soft": { "count": "soft", "limit": 0 } }), "soft.limit: `0` is not a whole number"),
+        (
+            json!({ "soft": { "count": "soft", "also": ["4.2.2"] } }),
+            "soft.also[0]: `4.2.2` is no status of a mail that failed for good (RFC 3463) | write one such as `5.2.2`",
+        ),
+        (
+            json!({ "soft": { "count": "soft", "mark": { "soft": 1 } } }),
+            "soft.mark: `soft` is counted up, and cannot be written too",
+        ),
+    ] {
+        let found = found(&change, "errors", 3);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}: {found:#?}");
+    }
+    let inside = found(&json!({ "maildir": "bounces" }), "warnings", 0);
+    assert!(
+        inside.iter().any(|found| found.starts_with("maildir: the Maildir is in the function's own folder")),
+        "{inside:#?}"
+    );
+}
+
+#[test]
+fn the_database_is_looked_at() {
+    for (change, expected) in [
+        (json!({ "table": "user" }), "table: the database has no table `user` | did you mean `users`"),
+        (json!({ "recipient": "mail" }), "recipient: the table `users` has no column `mail`"),
+        (json!({ "key": "other" }), "key: `other` may repeat: it has no unique index of its own | choose"),
+        (
+            json!({ "hard": { "bouncd": true } }),
+            "hard.bouncd: the table `users` has no column `bouncd` | did you mean `bounced`",
+        ),
+        (
+            json!({ "soft": { "count": "sotf" } }),
+            "soft.count: the table `users` has no column `sotf` | did you mean `soft`",
+        ),
+    ] {
+        let found = found(&change, "errors", 3);
+        assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}: {found:#?}");
+    }
+    let slow = found(&json!({ "recipient": "other" }), "warnings", 0);
+    assert!(
+        slow.iter().any(|found| found.starts_with("recipient: no index finds a row by its `other`")),
+        "{slow:#?}"
+    );
+}
+
+fn receive(project: &Project, name: &str, sample: &str) {
+    let bytes = fs::read(repository().join(format!("tests/fixtures/bounces/{sample}.eml"))).unwrap();
+    fs::create_dir_all(project.path("bounces/new")).unwrap();
+    fs::write(project.path(format!("bounces/new/{name}")), bytes).unwrap();
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let project = project(&json!({}));
+    let ran = project.gulou(&["dry-run"]).expect_code(1);
+    assert!(ran.stdout.contains("error  there is no Maildir "), "{}", ran.stdout);
+    for sample in ["postfix", "postfix-delayed", "gmail", "spam"] {
+        receive(&project, &format!("{sample}.mx"), sample);
+    }
+    let ran = project.gulou(&["dry-run"]).expect_code(0);
+    for line in [
+        "4 to read: 1 hard, 1 soft, 1 no bounces, 1 in no row of `users`",
+        "hard: user00001@example.com: 550 5.1.1 <user00001@example.com>",
+        "soft: user00002@example.com, User00002@Example.com: 4.4.1 connect to",
+        "in no row: user00006@example.com",
+        "left: no bounce, from win@spam.test",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+    let data: Value =
+        serde_json::from_str(&project.gulou(&["dry-run", "--json"]).expect_code(0).stdout).unwrap();
+    assert_eq!((&data[0]["first"]["hard"], &data[0]["first"]["unmatched"]), (&json!(1), &json!(1)));
+    assert_eq!(fs::read_dir(project.path("bounces/new")).unwrap().count(), 4);
+    assert_eq!(fs::read_dir(project.path("bounces")).unwrap().count(), 1);
+    assert!(!project.path("main.db").exists() && !project.path("gulou.db").exists());
+}
+
+#[test]
+fn a_run_is_in_the_history_with_its_counts() {
+    let project = project(&json!({}));
+    receive(&project, "1.mx", "postfix");
+    receive(&project, "2.mx", "spam");
+    let ran = project.gulou(&["fire", "returned"]).expect_code(0);
+    assert!(
+        ran.stdout.contains("hard: user00001@example.com")
+            || ran.stderr.contains("hard: user00001@example.com"),
+        "{ran:?}"
+    );
+    let history: Value =
+        serde_json::from_str(&project.gulou(&["history", "returned", "--json"]).expect_code(0).stdout)
+            .unwrap();
+    let counts = json!({ "read": 2, "hard": 1, "soft": 0, "unknown": 1, "unmatched": 0 });
+    assert_eq!(history[0]["result"], counts);
+}
+
+/// Killed at moments that differ from round to round, until all is read: each bounce has counted once.
+#[test]
+fn kills_at_any_moment_count_nothing_twice() {
+    const EACH: u32 = 400;
+    let project = project(&json!({}));
+    fs::create_dir_all(project.path("bounces/new")).unwrap();
+    let sample = fs::read_to_string(repository().join("tests/fixtures/bounces/postfix-delayed.eml")).unwrap();
+    for at in 0..3 * EACH {
+        let text = sample
+            .replace("User00002", &format!("user0000{}", 1 + at % 3))
+            .replace("user00002", &format!("user0000{}", 1 + at % 3));
+        fs::write(project.path(format!("bounces/new/{at:05}.mx")), text).unwrap();
+    }
+    let left = || fs::read_dir(project.path("bounces/new")).unwrap().count();
+    let mut kills = 0;
+    let mut pause = 20;
+    while left() > 0 {
+        let mut run = project
+            .command(&["fire", "returned"])
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The moments need only differ: whichever they are, the counts hold.
+        std::thread::sleep(Duration::from_millis(pause));
+        pause = (pause * 7 + 13) % 400 + if kills < 40 { 0 } else { 2000 };
+        if run.try_wait().unwrap().is_none() {
+            kills += 1;
+            run.kill().unwrap();
+        }
+        run.wait().unwrap();
+    }
+    // What a kill left in the state is settled by a run that is let be.
+    project.gulou(&["fire", "returned"]).expect_code(0);
+    assert!(kills > 3, "only {kills} kills");
+    let database = Connection::open(project.path("main.db")).unwrap();
+    let mut counts = database.prepare("SELECT soft FROM users ORDER BY id").unwrap();
+    let counts: Vec<u32> = counts.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    assert_eq!(counts, [EACH; 3]);
+    let put_away = fs::read_dir(project.path("bounces/.processed/cur")).unwrap().count();
+    assert_eq!(put_away, usize::try_from(3 * EACH).unwrap());
+}
