@@ -57,7 +57,7 @@ fn main() {
             };
             let (rival, ours) = (part("rival"), part("ours"));
             let mut program = Command::new(env!("CARGO_BIN_EXE_gulou"));
-            program.args(["fire", "export"]).current_dir(dir.path()).env("RUST_LOG", "warn");
+            program.args(["fire", "export"]).current_dir(dir.path()).stderr(Stdio::null());
             table.round(rival, ours, measure(&mut program, rows));
         }
         table.end();
