@@ -142,7 +142,7 @@ fn action(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettin
         "wecom_robot" => follow::wecom(value, dir).map(ActionSettings::WecomRobot),
         "wechat_subscribe" => wechat::subscribe(value, accounts).map(Box::new).map(ActionSettings::Wechat),
         "wechat_template" => wechat::template(value, accounts).map(Box::new).map(ActionSettings::Wechat),
-        "export" => export::read(value, dir, mail_names),
+        "export" => export::read(value, dir, scope),
         _ => mail::read(value, dir, mail_names),
     }
 }

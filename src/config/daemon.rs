@@ -43,7 +43,8 @@ pub(super) struct DaemonConfig {
     pub state: StateSettings,
     /// None: see [`DaemonConfig::socket`].
     socket: Option<PathBuf>,
-    folder: PathBuf,
+    /// Where its file is.
+    pub folder: PathBuf,
     /// The folder of function folders, as the user would reach it.
     pub triggers: PathBuf,
     pub timezone: String,

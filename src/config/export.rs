@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::daemon::absolute;
 use super::decode::{Fields, Keys, Node};
+use super::function::Scope;
 use super::template::sourced;
 use super::{follow, http};
 use crate::settings::{ActionSettings, ExportFormat, ExportSettings, HttpBody, ROWS_A_SHEET, TemplateSource};
@@ -22,10 +23,10 @@ const LONGEST_SHEET: usize = 25;
 const NO_EFFECT: [&str; 7] =
     ["pages", "concurrency", "window", "rate", "on_uncertain", "patience", "pause_on_errors"];
 
-/// Reads an export in the folder `dir`. `mail_names`: the transports there are, as far as is known.
-pub(super) fn read(node: &Node<'_>, dir: &Path, mail_names: Option<&[String]>) -> Option<ActionSettings> {
+/// Reads an export of the function folder `dir`.
+pub(super) fn read(node: &Node<'_>, dir: &Path, scope: &Scope<'_>) -> Option<ActionSettings> {
     let fields = node.object(&KEYS)?;
-    let file = fields.need("file", |node| file(node, dir));
+    let file = fields.need("file", |node| file(node, dir, &scope.daemon.folder));
     let format = format(&fields, file.as_ref());
     let headers = fields.read("headers", |node| {
         let header = |(name, node): (&str, Node<'_>)| Some((name.to_owned(), node.text()?.to_owned()));
@@ -36,7 +37,7 @@ pub(super) fn read(node: &Node<'_>, dir: &Path, mail_names: Option<&[String]>) -
     });
     let keep = fields.read("keep", |node| node.integer(1..=10_000));
     let then = match fields.get("then") {
-        Some(node) => Some(follow::read(node, dir, mail_names, &FILE)?),
+        Some(node) => Some(follow::read(node, dir, scope.daemon.mail_names.as_deref(), &FILE)?),
         None => None,
     };
     Some(ActionSettings::Export(Box::new(ExportSettings {
@@ -61,11 +62,33 @@ pub(super) fn check(batch: &Fields<'_>) {
     }
 }
 
-fn file(node: &Node<'_>, dir: &Path) -> Option<TemplateSource> {
+/// The template of the path. `project`: the folder of the daemon config.
+fn file(node: &Node<'_>, dir: &Path, project: &Path) -> Option<TemplateSource> {
     let source = sourced(node)?;
-    // Up to what is filled in.
-    let start = source.text.split("{{").next().unwrap_or_default();
-    if lies_in(dir, start) {
+    let filled = filled_in(source.text.trim());
+    let path = Path::new(&filled);
+    let is_up = |part: &Component<'_>| *part == Component::ParentDir;
+    let mut behind = path.components().skip_while(|part| is_up(part) || *part == Component::CurDir);
+    if behind.any(|part| is_up(&part)) {
+        let help =
+            "`..` leads up from the function's folder, so it stands at the beginning: `../../var/reports/…`";
+        node.error("the path has `..` behind a folder's name", help.to_owned());
+        return None;
+    }
+    let dir = absolute(dir, "");
+    let target = plain(&dir.join(path));
+    // The function folders need not lie beside the daemon config.
+    let beside = dir.ancestors().nth(2).unwrap_or(&dir);
+    let may_be_in = [absolute(project, "."), beside.to_owned()].map(|folder| plain(&folder));
+    if path.is_relative() && !may_be_in.iter().any(|folder| target.starts_with(folder)) {
+        let help = format!(
+            "from the function's folder `../../` leads to {}; if another place is meant, write it as an absolute path",
+            may_be_in[1].display()
+        );
+        node.error("the path leads out of the project with its `..`", help);
+        return None;
+    }
+    if lies_in(&dir, &filled) {
         let help = "each export counts as a change of the function; write as in `../../var/reports/…`";
         node.warning("the file goes into the function's own folder", help.to_owned());
     }
@@ -75,6 +98,20 @@ fn file(node: &Node<'_>, dir: &Path) -> Option<TemplateSource> {
 /// Whether `path`, seen from `dir`, lies in it, by the letter.
 pub(super) fn lies_in(dir: &Path, path: &str) -> bool {
     plain(&dir.join(path)).starts_with(plain(dir))
+}
+
+/// A template with a letter in the place of each `{{ … }}` and `{% … %}`.
+fn filled_in(template: &str) -> String {
+    let mut filled = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).min() {
+        filled.push_str(&rest[..at]);
+        filled.push('x');
+        let ends = if rest[at..].starts_with("{{") { "}}" } else { "%}" };
+        // Without an end, the template has an error of its own.
+        rest = rest[at..].split_once(ends).map_or("", |(_, rest)| rest);
+    }
+    filled + rest
 }
 
 /// Without `.` and `..`, by the letter.

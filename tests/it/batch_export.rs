@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::support::Project;
+use crate::support::web::{Web, ok, status};
 
 /// A table with values of all kinds, and a function that exports it.
 fn project(export: &Value, more: &Value) -> Project {
@@ -206,4 +207,98 @@ fn what_does_not_go_with_an_export_is_a_finding() {
     let checked = inside.gulou(&["check", "--config", "config.json"]);
     let said = format!("{}{}", checked.stdout, checked.stderr);
     assert!(said.contains("the function's own folder"), "{said}");
+}
+
+#[test]
+fn a_path_that_leaves_the_project_is_an_error() {
+    let check = |file: &str, code: i32| {
+        let export = json!({ "file": file });
+        let checked =
+            project(&export, &json!({})).gulou(&["check", "--config", "config.json"]).expect_code(code);
+        format!("{}{}", checked.stdout, checked.stderr)
+    };
+    for (file, expected) in [
+        ("../../../reports/a.csv", "leads out of the project"),
+        ("../../../../../../../../tmp/a.csv", "leads out of the project"),
+        ("../../reports/../a.csv", "`..` behind a folder's name"),
+        ("../../{{ fire_time.strftime('%Y') }}/../../a.csv", "`..` behind a folder's name"),
+        ("reports/../../a.csv", "`..` behind a folder's name"),
+        ("/srv/reports/../a.csv", "`..` behind a folder's name"),
+    ] {
+        let said = check(file, 3);
+        assert!(said.contains(expected) && said.contains("config.json:"), "{file}:\n{said}");
+    }
+    assert!(check("../../../reports/a.csv", 3).contains("write it as an absolute path"));
+    for file in [
+        "../../reports/a.csv",
+        "./../../a.csv",
+        "/srv/reports/{{ fire_time.year }}.csv",
+        "../../a..b/..c.csv",
+    ] {
+        check(file, 0);
+    }
+}
+
+#[test]
+fn what_is_filled_in_does_not_choose_the_folder() {
+    for message in ["../x", "a/../../../x", "/tmp/x"] {
+        let project = project(&json!({ "file": "{{ event.Message }}.csv", "format": "csv" }), &json!({}));
+        let path = project.path("triggers/users/config.json");
+        let mut config: Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        config["triggers"][0]["argument"] = message.into();
+        project.function("users", &config);
+        let ran = project.gulou(&["fire", "users/t"]).expect_code(1);
+        assert!(ran.stderr.contains("where a value was filled in"), "{message}: {ran:?}");
+    }
+}
+
+#[test]
+fn the_file_is_posted_and_a_refusal_fails_the_run() {
+    let web = Web::start(|asked| match asked.path.as_str() {
+        "/take" => ok("thanks"),
+        _ => status("403 Forbidden", "not from you"),
+    });
+    let export = |path: &str| {
+        json!({ "file": "../../reports/users.csv", "then": { "http": {
+            "url": web.url(path), "headers": { "X-Name": "{{ name }} {{ rows }}" }
+        } } })
+    };
+    let taken = project(&export("/take"), &json!({}));
+    let run = fire(&taken, 0);
+    let asked = web.asked().remove(0);
+    assert_eq!((asked.method.as_str(), asked.header("x-name")), ("POST", Some("users.csv 3")));
+    assert_eq!(asked.header("content-type"), Some("text/csv"));
+    assert_eq!(asked.body, fs::read_to_string(report(&run)).unwrap());
+    assert!(run["result"]["then"].as_str().unwrap().starts_with("http: "), "{run}");
+
+    let refused = project(&export("/no"), &json!({}));
+    let run = fire(&refused, 1);
+    let message = run["message"].as_str().unwrap();
+    assert!(
+        message.contains("3 rows in") && message.contains("but http: ") && message.contains("403"),
+        "{message}"
+    );
+    assert_eq!(names(&refused), ["users.csv"]);
+}
+
+#[test]
+fn a_group_is_told_of_the_file() {
+    let web = Web::start(|asked| match asked.path.as_str() {
+        "/robot?key=1" => ok(r#"{"errcode":0,"errmsg":"ok"}"#),
+        _ => ok(r#"{"errcode":93000,"errmsg":"invalid webhook url"}"#),
+    });
+    let export = |key: u8| {
+        json!({ "file": "../../reports/users.xlsx", "then": { "wecom_robot": {
+            "url": web.url(&format!("/robot?key={key}")), "content": "{{ name }}：{{ rows }} 行，{{ sheets }} 张表"
+        } } })
+    };
+    fire(&project(&export(1), &json!({})), 0);
+    let told: Value = serde_json::from_str(&web.asked()[0].body).unwrap();
+    assert_eq!(told, json!({ "msgtype": "text", "text": { "content": "users.xlsx：3 行，1 张表" } }));
+
+    let refused = project(&export(2), &json!({}));
+    let run = fire(&refused, 1);
+    let message = run["message"].as_str().unwrap();
+    assert!(message.contains("but wecom_robot: ") && message.contains("93000"), "{message}");
+    assert_eq!(names(&refused), ["users.xlsx"]);
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use calamine::{DataType as _, Reader as _, Xlsx, open_workbook};
 use chrono::{TimeZone, Utc};
+use gulou::clock::Clock;
 use gulou::config::load;
 use gulou::settings::{
     ActionSettings, DatabaseSettings, FunctionSettings, MailRoute, MarkValue, Misfire, Overlap, Pages,
@@ -48,6 +50,7 @@ fn the_daemon_config_has_its_parts() {
         "childrens-day",
         "clean-up",
         "mass-mail",
+        "monthly-export",
         "new-entries",
         "notifications",
         "orphaned-files",
@@ -119,6 +122,47 @@ fn the_other_mails_are_a_yearly_one_reminders_and_two_joins() {
     assert_eq!(batch("childrens-day").pages, Pages::All);
     assert_eq!(expressions(&functions["activities"]), ["0 0 11 * * * *"]);
     assert_eq!(batch("activities").source.key, ["id"]);
+}
+
+/// A file begins where the one before ended, at half past eleven by Beijing's clock, so that each order is in one.
+#[test]
+fn monthly_export_writes_the_months_orders() {
+    let function = &functions()["monthly-export"];
+    assert_eq!(expressions(function), ["0 30 23 L * * *"]);
+    let TargetSettings::Batch(batch) = &function.target else { panic!("{:?}", function.target) };
+    let (Relation::Query(query), ActionSettings::Export(_)) = (&batch.source.relation, &batch.action) else {
+        panic!("{batch:?}")
+    };
+    // The fire of 31 May, at half past eleven in Beijing.
+    let database = Connection::open_in_memory().unwrap();
+    let tables = "CREATE TABLE users (id, name, email);
+                  CREATE TABLE orders (id, user_id, product, cents, ordered_at);
+                  INSERT INTO users VALUES (1, '张三', 'z@ex.test');
+                  INSERT INTO orders VALUES (1, 1, 'a', 1, '2026-04-30 15:30:00'), (2, 1, 'a', 1, '2026-04-30 15:30:01'),
+                                            (3, 1, 'a', 1, '2026-05-31 15:30:00'), (4, 1, 'a', 1, '2026-05-31 15:30:01')";
+    database.execute_batch(tables).unwrap();
+    let mut statement = database.prepare(query).unwrap();
+    let rows =
+        statement.query_map([(":fire_time", "2026-05-31 15:30:00")].as_slice(), |row| row.get::<_, i64>(0));
+    assert_eq!(rows.unwrap().map(Result::unwrap).collect::<Vec<_>>(), [2, 3]);
+
+    let project = Project::samples();
+    let clock = Clock::system();
+    let before = clock.now();
+    let answer: serde_json::Value = serde_json::from_str(&fire(&project, "monthly-export")).unwrap();
+    let file = std::path::PathBuf::from(answer["file"].as_str().unwrap());
+    let mut book: Xlsx<_> = open_workbook(&file).unwrap();
+    let sheet = book.worksheet_range("订单").unwrap();
+    let rows: Vec<_> = sheet.rows().collect();
+    assert_eq!(rows.len() as u64, answer["rows"].as_u64().unwrap() + 1);
+    let header: Vec<_> = rows[0].iter().map(|cell| cell.get_string().unwrap()).collect();
+    assert_eq!(header, ["订单号", "姓名", "邮箱", "商品", "金额（元）", "下单时间"]);
+    assert!(rows[1..].iter().all(|row| row[4].is_float() && row[5].is_datetime()), "{rows:?}");
+    let month = |time: chrono::DateTime<Utc>| {
+        time.with_timezone(&chrono_tz::Asia::Shanghai).format("%Y-%m").to_string()
+    };
+    let names = [month(before), month(clock.now())].map(|month| format!("orders-{month}.xlsx"));
+    assert!(names.contains(&file.file_name().unwrap().to_string_lossy().into_owned()), "{file:?}");
 }
 
 #[test]

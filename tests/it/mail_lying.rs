@@ -140,10 +140,13 @@ async fn a_reply_without_end_is_none() {
     }
 }
 
+/// Whether it is time for the answer.
+type At = fn(Heard<'_>) -> bool;
+
 #[tokio::test]
 async fn a_reply_whose_code_changes_says_nothing() {
     for answer in ["250-2.0.0 taken\r\n550 5.7.1 or not", "550-5.7.1 no\r\n250 2.0.0 or yes"] {
-        let cases: [(fn(Heard<'_>) -> bool, _); 4] = [
+        let cases: [(At, _); 4] = [
             (|heard| matches!(heard, Heard::Hello(_)), "unreachable"),
             (|heard| matches!(heard, Heard::Mail(_)), "retry"),
             (|heard| matches!(heard, Heard::Rcpt(_)), "retry"),
@@ -187,7 +190,7 @@ async fn nul_bytes_are_no_part_of_a_reason() {
         ("250 2.0.0 que\0ued", "sent"),
         ("554 5.7.1 \0\0spam\0", "failed"),
         ("250-\0\r\n250 \0", "sent"),
-        ("2\05\00 2.0.0 queued", "uncertain"),
+        ("2\x005\x000 2.0.0 queued", "uncertain"),
         ("\0\0\0\0", "uncertain"),
     ] {
         let server = server_that(Say::This(answer), |heard| matches!(heard, Heard::Body(_)));
@@ -195,7 +198,7 @@ async fn nul_bytes_are_no_part_of_a_reason() {
         assert_eq!(kinds(&outcomes), [expected], "{answer:?}: {outcomes:?}");
         assert!(!outcomes[0].text().contains(char::is_control), "{outcomes:?}");
     }
-    let server = SmtpServer::start(Manners::kind().offering(&["PIPE\0LINING", "SIZE\01"]));
+    let server = SmtpServer::start(Manners::kind().offering(&["PIPE\0LINING", "SIZE\x001"]));
     assert_eq!(kinds(&deliver(&server, &["a@ex.test"]).await), ["sent"]);
     assert_eq!(server.seen().hasty, 0, "nothing was offered");
 }

@@ -94,13 +94,30 @@ mod tests {
 
     #[test]
     fn texts_are_quoted_and_cannot_become_formulas() {
-        let rows = ["=1+1", "+86 10", "-5", "@SUM(A1)", "\tx", "＝1", "a,b", "a\"b", "a\r\nb", " a ", ""];
-        let rows = rows.map(|value| vec![Cell::Number("-5".into()), text(value)]);
-        assert_eq!(
-            written(true, true, rows.to_vec()),
-            "\u{feff}id,'=text\r\n-5,'=1+1\r\n-5,'+86 10\r\n-5,'-5\r\n-5,'@SUM(A1)\r\n-5,'\tx\r\n-5,'＝1\r\n-5,\"a,b\"\r\n\
-             -5,\"a\"\"b\"\r\n-5,\"a\r\nb\"\r\n-5, a \r\n-5,\r\n"
-        );
+        let harmful =
+            ["=1+1", "+86 10", "-5", "@SUM(A1)", "\tx", "\r=1", "＝1", "＋1", "－1", "＠1", "=a,\"b\""];
+        for value in harmful {
+            let quoted = if value.contains([',', '\r']) {
+                format!("\"'{}\"", value.replace('"', "\"\""))
+            } else {
+                format!("'{value}")
+            };
+            let row = vec![Cell::Number("-5".into()), text(value)];
+            assert_eq!(written(true, true, vec![row]), format!("\u{feff}id,'=text\r\n-5,{quoted}\r\n"));
+        }
+        let rows = [
+            ("a,b", "\"a,b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("a\r\nb", "\"a\r\nb\""),
+            (" a ", " a "),
+            ("a=1", "a=1"),
+            ("张三", "张三"),
+            ("", ""),
+        ];
+        for (value, expected) in rows {
+            let row = vec![Cell::Bool(true), text(value)];
+            assert_eq!(written(false, true, vec![row]), format!("id,'=text\r\ntrue,{expected}\r\n"));
+        }
         assert_eq!(written(false, false, vec![vec![Cell::Empty, text("=1+1")]]), "id,=text\r\n,=1+1\r\n");
     }
 

@@ -45,6 +45,9 @@ impl FileName {
         if ups(path) > ups(Path::new(&self.source.text)) {
             return Err(wrong("has `..` in it where a value was filled in"));
         }
+        if path.is_absolute() && !Path::new(self.source.text.trim()).is_absolute() {
+            return Err(wrong("begins with `/` where a value was filled in"));
+        }
         match path.file_name() {
             Some(name) if !name.to_string_lossy().starts_with('.') => {
                 let path = self.dir.join(path);
