@@ -134,7 +134,7 @@ fn smtp(address: SocketAddr) -> MailRoute {
     let (host, port) = (address.ip().to_string(), address.port());
     let server =
         SmtpServerSettings { host, port, security: SmtpSecurity::Plain, login: None, connections: None };
-    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
+    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None, per_domain: None }))
 }
 
 async fn lettre(address: SocketAddr, connections: usize, mails: u32, message: &[u8]) -> Figure {

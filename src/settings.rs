@@ -38,7 +38,7 @@ pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
 pub use transport::{
-    LoginProof, MailRoute, MailTransportSettings, PasswordMethod, SmtpLogin, SmtpSecurity,
+    DomainLimits, LoginProof, MailRoute, MailTransportSettings, PasswordMethod, SmtpLogin, SmtpSecurity,
     SmtpServerSettings, SmtpSettings,
 };
 pub use wechat::{WechatAccountSettings, WechatKind, WechatSettings, WechatValue};

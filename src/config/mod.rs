@@ -42,6 +42,7 @@ mod load;
 mod locate;
 mod mail;
 mod mark;
+mod per_domain;
 mod period;
 mod quota;
 mod retry;

@@ -7,6 +7,7 @@ use super::command;
 use super::daemon::absolute;
 use super::database::{certificates, foreign, is_local, percent_decode};
 use super::decode::{Fields, Keys, Node};
+use super::per_domain;
 use super::secret::secret;
 use super::units::mailbox;
 use crate::settings::{
@@ -27,6 +28,7 @@ const KEYS: Keys = Keys {
         "tls_ca",
         "connections",
         "fallback",
+        "per_domain",
     ],
     ignored: &[],
     later: &["timeout"],
@@ -66,10 +68,11 @@ fn route(node: &Node<'_>, fields: &Fields<'_>, folder: &Path) -> Option<MailRout
     let Some(path) = url.strip_prefix("maildir:") else {
         let server = server(fields, folder);
         let fallback = fields.read("fallback", |node| fallback(node, server.as_ref(), folder));
-        return Some(MailRoute::Smtp(Box::new(SmtpSettings { server: server?, fallback })));
+        let per_domain = fields.read("per_domain", per_domain::read);
+        return Some(MailRoute::Smtp(Box::new(SmtpSettings { server: server?, fallback, per_domain })));
     };
     foreign(fields, SERVER_KEYS, "a mail server");
-    foreign(fields, &["fallback"], "a mail server");
+    foreign(fields, &["fallback", "per_domain"], "a mail server");
     if path.is_empty() || path.starts_with("//") {
         node.error(format!("`{url}` names no folder"), "write `maildir:var/outbox`".to_owned());
         return None;

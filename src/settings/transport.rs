@@ -1,5 +1,6 @@
 //! Ways out for mail: a folder or servers, and what a connection to a server needs.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -30,6 +31,17 @@ pub struct SmtpSettings {
     pub server: SmtpServerSettings,
     /// The one that is used while that one is not there.
     pub fallback: Option<SmtpServerSettings>,
+    /// How many mails may be on their way to one domain.
+    pub per_domain: Option<DomainLimits>,
+}
+
+/// How many mails may be on their way to a recipient's domain at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainLimits {
+    /// To each domain that is not named; none: to those, as many as there are.
+    pub default: Option<NonZeroUsize>,
+    /// To those that are: small letters, ASCII as IDNA has it.
+    pub domains: BTreeMap<String, NonZeroUsize>,
 }
 
 /// A mail server, and how it is talked to.

@@ -74,7 +74,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["store", "db", "batch/source"]),
     ("tokio_postgres_rustls", &["db"]),
     ("tracing_subscriber", &["cli", "daemon"]),
-    ("url", &["action", "config/http"]),
+    ("url", &["action", "config/http", "config/per_domain"]),
     ("zip", &["action/export"]),
 ];
 

@@ -2,17 +2,19 @@
 //!
 //! `compose` joins templates and rows, `message` builds the MIME, `address` guards who it goes
 //! to, `transport` picks the way out: `maildir` or `smtp`, and of several
-//! `servers` the one that is there. Knows nothing of batches: one mail in,
+//! `servers` the one that is there; `domains` keeps count of who gets how many at a time, `turn` of who may go. Knows nothing of batches: one mail in,
 //! one [`Outcome`](super::Outcome) back.
 
 mod address;
 mod compose;
+mod domains;
 mod files;
 mod maildir;
 mod message;
 mod servers;
 mod smtp;
 mod transport;
+mod turn;
 
 pub use address::{Address, AddressError};
 pub use compose::MailAction;
@@ -20,5 +22,6 @@ pub use files::{Attachment, MOST_BYTES};
 pub use message::RenderedMail;
 pub use smtp::Timeouts;
 pub use transport::Transport;
+pub use turn::Turn;
 
 pub use super::template::{RenderError, TemplateError};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::domains::{Domains, Place};
 use super::maildir::Maildir;
 use super::message::RenderedMail;
 use super::servers::Servers;
@@ -15,6 +16,7 @@ use crate::settings::{MailRoute, MailTransportSettings};
 pub struct Transport {
     from: String,
     route: Route,
+    domains: Option<Domains>,
 }
 
 #[derive(Debug)]
@@ -31,11 +33,14 @@ impl Transport {
 
     /// The same with other patience.
     pub fn with_timeouts(settings: &MailTransportSettings, clock: Clock, timeouts: Timeouts) -> Arc<Self> {
-        let route = match &settings.route {
-            MailRoute::Maildir(folder) => Route::Maildir(Maildir::new(folder.clone())),
-            MailRoute::Smtp(smtp) => Route::Smtp(Servers::new(smtp, clock, timeouts)),
+        let (route, domains) = match &settings.route {
+            MailRoute::Maildir(folder) => (Route::Maildir(Maildir::new(folder.clone())), None),
+            MailRoute::Smtp(smtp) => {
+                let domains = smtp.per_domain.clone().map(Domains::new);
+                (Route::Smtp(Servers::new(smtp, clock, timeouts)), domains)
+            }
         };
-        Arc::new(Self { from: settings.from.clone(), route })
+        Arc::new(Self { from: settings.from.clone(), route, domains })
     }
 
     /// Says goodbye on all idle connections. Later deliveries open new ones.
@@ -57,6 +62,16 @@ impl Transport {
     /// `From` of mails that do not name another, as configured.
     pub(super) fn from(&self) -> &str {
         &self.from
+    }
+
+    /// Domains get so many mails at a time and no more.
+    pub(super) fn limits_domains(&self) -> bool {
+        self.domains.is_some()
+    }
+
+    /// Waits until the domain that `mail` goes to has room for it; none: nothing limits how many it gets.
+    pub(super) async fn place(&self, mail: &RenderedMail) -> Option<Place> {
+        self.domains.as_ref()?.place(mail.to()).await
     }
 
     /// `connections`: how many the sender may have.

@@ -26,7 +26,7 @@ pub(crate) fn plain_smtp(host: &str, port: u16) -> MailRoute {
 
 pub(crate) fn smtp(host: &str, port: u16, security: SmtpSecurity, login: Option<SmtpLogin>) -> MailRoute {
     let server = SmtpServerSettings { host: host.to_owned(), port, security, login, connections: None };
-    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
+    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None, per_domain: None }))
 }
 
 /// The settings of servers, to be changed.
