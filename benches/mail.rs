@@ -192,7 +192,7 @@ fn cpu_seconds() -> f64 {
 }
 
 fn action(route: MailRoute, text: &str, html: Option<&str>) -> MailAction {
-    let settings = MailTransportSettings { route, from: "鼓楼 <a@b.test>".into() };
+    let settings = MailTransportSettings { route, from: "鼓楼 <a@b.test>".into(), dkim: None };
     let source = |text: &str| TemplateSource { origin: "bench".into(), text: text.to_owned() };
     let mail = MailSettings {
         via: "sink".into(),

@@ -5,6 +5,7 @@
 //! working directory of the process, already joined with the folder of the file that named them.
 
 mod alerts;
+mod dkim;
 mod export;
 mod fetch;
 mod http;
@@ -27,6 +28,7 @@ use serde_json::Value;
 use crate::schedule::Schedule;
 
 pub use alerts::AlertSettings;
+pub use dkim::{DkimKey, DkimSettings, PrivateKey};
 pub use export::{ExportFormat, ExportSettings, ROWS_A_SHEET};
 pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{

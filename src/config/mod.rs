@@ -28,6 +28,7 @@ mod daemon;
 mod database;
 mod decode;
 mod diagnostic;
+mod dkim;
 mod export;
 mod fetch;
 mod findings;

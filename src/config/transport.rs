@@ -7,9 +7,9 @@ use super::command;
 use super::daemon::absolute;
 use super::database::{certificates, foreign, is_local, percent_decode};
 use super::decode::{Fields, Keys, Node};
-use super::per_domain;
 use super::secret::secret;
 use super::units::mailbox;
+use super::{dkim, per_domain};
 use crate::settings::{
     LoginProof, MailRoute, MailTransportSettings, PasswordMethod, Secret, SmtpLogin, SmtpSecurity,
     SmtpServerSettings, SmtpSettings, TlsMode,
@@ -29,6 +29,7 @@ const KEYS: Keys = Keys {
         "connections",
         "fallback",
         "per_domain",
+        "dkim",
     ],
     ignored: &[],
     later: &["timeout"],
@@ -59,8 +60,9 @@ const SUBMISSIONS: u16 = 465;
 pub(super) fn read(node: &Node<'_>, folder: &Path) -> Option<MailTransportSettings> {
     let fields = node.object(&KEYS)?;
     let from = fields.need("from", mailbox);
+    let dkim = fields.read("dkim", |node| dkim::read(node, from.as_deref(), folder));
     let route = fields.need("url", |node| route(node, &fields, folder));
-    Some(MailTransportSettings { route: route?, from: from? })
+    Some(MailTransportSettings { route: route?, from: from?, dkim })
 }
 
 fn route(node: &Node<'_>, fields: &Fields<'_>, folder: &Path) -> Option<MailRoute> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use super::{Secret, TlsMode};
+use super::{DkimSettings, Secret, TlsMode};
 
 /// Where mail goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +13,8 @@ pub struct MailTransportSettings {
     pub route: MailRoute,
     /// `From` of mails that do not name another: `name <address>` or an address.
     pub from: String,
+    /// How mails are signed; none: they are not.
+    pub dkim: Option<DkimSettings>,
 }
 
 /// The way out for mail.

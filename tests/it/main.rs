@@ -43,6 +43,7 @@ mod import;
 mod init;
 mod layers;
 mod mail_batch;
+mod mail_dkim;
 mod mail_fallback;
 mod mail_limits;
 mod mail_login;

@@ -2,11 +2,13 @@
 //!
 //! `compose` joins templates and rows, `message` builds the MIME, `address` guards who it goes
 //! to, `transport` picks the way out: `maildir` or `smtp`, and of several
-//! `servers` the one that is there; `domains` keeps count of who gets how many at a time, `turn` of who may go. Knows nothing of batches: one mail in,
+//! `servers` the one that is there; `domains` keeps count of who gets how many at a time, `turn` of who may go;
+//! `dkim` signs. Knows nothing of batches: one mail in,
 //! one [`Outcome`](super::Outcome) back.
 
 mod address;
 mod compose;
+mod dkim;
 mod domains;
 mod files;
 mod maildir;

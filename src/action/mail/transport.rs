@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use ring::error::KeyRejected;
+
+use super::dkim::Signer;
 use super::domains::{Domains, Place};
 use super::maildir::Maildir;
 use super::message::RenderedMail;
@@ -17,6 +20,8 @@ pub struct Transport {
     from: String,
     route: Route,
     domains: Option<Domains>,
+    /// What signs the mails, or why nothing can.
+    signer: Option<Result<Signer, KeyRejected>>,
 }
 
 #[derive(Debug)]
@@ -33,6 +38,7 @@ impl Transport {
 
     /// The same with other patience.
     pub fn with_timeouts(settings: &MailTransportSettings, clock: Clock, timeouts: Timeouts) -> Arc<Self> {
+        let signer = settings.dkim.as_ref().map(|dkim| Signer::new(dkim, clock.clone()));
         let (route, domains) = match &settings.route {
             MailRoute::Maildir(folder) => (Route::Maildir(Maildir::new(folder.clone())), None),
             MailRoute::Smtp(smtp) => {
@@ -40,7 +46,7 @@ impl Transport {
                 (Route::Smtp(Servers::new(smtp, clock, timeouts)), domains)
             }
         };
-        Arc::new(Self { from: settings.from.clone(), route, domains })
+        Arc::new(Self { from: settings.from.clone(), route, domains, signer })
     }
 
     /// Says goodbye on all idle connections. Later deliveries open new ones.
@@ -76,6 +82,19 @@ impl Transport {
 
     /// `connections`: how many the sender may have.
     pub(super) async fn deliver(&self, mail: &RenderedMail, connections: usize) -> Outcome {
+        match &self.signer {
+            None => self.carry(mail, connections).await,
+            Some(Ok(signer)) => match signer.sign(mail).await {
+                Ok(mail) => self.carry(&mail, connections).await,
+                Err(outcome) => outcome,
+            },
+            Some(Err(problem)) => Outcome::Halt {
+                reason: format!("could not sign the mail (dkim): the key cannot be used: {problem}"),
+            },
+        }
+    }
+
+    async fn carry(&self, mail: &RenderedMail, connections: usize) -> Outcome {
         match &self.route {
             Route::Maildir(maildir) => maildir.deliver(mail).await,
             Route::Smtp(servers) => servers.deliver(mail, connections).await,
