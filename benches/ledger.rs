@@ -143,6 +143,7 @@ struct Nothing;
 
 impl Deliver for Nothing {
     type Rendered = ();
+    type Turn = ();
 
     async fn render(&self, _: &Delivery<'_>) -> Result<(), Outcome> {
         Ok(())
@@ -152,7 +153,9 @@ impl Deliver for Nothing {
         Ok(())
     }
 
-    async fn deliver(&self, (): &()) -> Outcome {
+    async fn turn(&self, (): &()) {}
+
+    async fn deliver(&self, (): (), (): &()) -> Outcome {
         Outcome::Sent { detail: String::new() }
     }
 

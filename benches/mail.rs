@@ -163,7 +163,7 @@ fn smtp(address: SocketAddr) -> MailRoute {
 fn server(address: SocketAddr, security: SmtpSecurity) -> MailRoute {
     let (host, port) = (address.ip().to_string(), address.port());
     let server = SmtpServerSettings { host, port, security, login: None, connections: None };
-    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
+    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None, per_domain: None }))
 }
 
 async fn lettre(address: SocketAddr, connections: usize, mails: u32, message: &[u8]) -> Figure {
@@ -221,7 +221,7 @@ fn cpu_seconds() -> f64 {
 }
 
 fn action(route: MailRoute, text: &str, html: Option<&str>) -> MailAction {
-    let settings = MailTransportSettings { route, from: "鼓楼 <a@b.test>".into() };
+    let settings = MailTransportSettings { route, from: "鼓楼 <a@b.test>".into(), dkim: None };
     let source = |text: &str| TemplateSource { origin: "bench".into(), text: text.to_owned() };
     let mail = MailSettings {
         via: "sink".into(),

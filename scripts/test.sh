@@ -86,6 +86,10 @@ else
     skipped+=(nodejs target_function:: target_supervision:: dry_run::)
     left_out+=('tests that need Node.js (--quick, and it is not installed)')
   fi
+  if ! command -v openssl >/dev/null; then
+    skipped+=(mail_dkim::)
+    left_out+=('tests of signed mails, whose keys OpenSSL makes (--quick, and it is not installed)')
+  fi
   if ! command -v python3 >/dev/null; then
     skipped+=(python)
     left_out+=('tests that need Python (--quick, and it is not installed)')

@@ -6,6 +6,7 @@
 
 mod alerts;
 mod bounces;
+mod dkim;
 mod export;
 mod fetch;
 mod http;
@@ -30,6 +31,7 @@ use crate::schedule::Schedule;
 
 pub use alerts::AlertSettings;
 pub use bounces::{BouncesSettings, SoftBounces};
+pub use dkim::{DkimKey, DkimSettings, PrivateKey};
 pub use export::{ExportFormat, ExportSettings, ROWS_A_SHEET};
 pub use fetch::{FetchSettings, FollowSettings, Pick, SaveSettings};
 pub use http::{
@@ -42,7 +44,7 @@ pub use retry::{RetryOn, RetryPolicy};
 pub use secret::Secret;
 pub use sql::{BackupSettings, SqlPages, SqlSettings, SqlStatement, SqlWork};
 pub use transport::{
-    LoginProof, MailRoute, MailTransportSettings, PasswordMethod, SmtpLogin, SmtpSecurity,
+    DomainLimits, LoginProof, MailRoute, MailTransportSettings, PasswordMethod, SmtpLogin, SmtpSecurity,
     SmtpServerSettings, SmtpSettings,
 };
 pub use wechat::{WechatAccountSettings, WechatKind, WechatSettings, WechatValue};

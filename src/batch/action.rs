@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Deliver, Export};
 use crate::action::http::{HttpAction, HttpRequest};
-use crate::action::mail::{MailAction, RenderedMail};
+use crate::action::mail::{MailAction, RenderedMail, Turn};
 use crate::action::wechat::{WechatAction, WechatMessage};
 use crate::action::wecom::WecomRobot;
 use crate::action::{Delivery, Outcome};
@@ -39,6 +39,7 @@ pub enum Outgoing {
 
 impl Deliver for RowAction {
     type Rendered = Outgoing;
+    type Turn = Turn;
 
     async fn render(&self, delivery: &Delivery<'_>) -> Result<Outgoing, Outcome> {
         Ok(match self {
@@ -75,9 +76,16 @@ impl Deliver for RowAction {
         if let Self::Export(export) = self { Some(export) } else { None }
     }
 
-    async fn deliver(&self, rendered: &Outgoing) -> Outcome {
+    async fn turn(&self, rendered: &Outgoing) -> Turn {
         match (self, rendered) {
-            (Self::Mail(action), Outgoing::Mail(mail)) => action.deliver(mail).await,
+            (Self::Mail(action), Outgoing::Mail(mail)) => action.turn(mail).await,
+            _ => Turn::default(),
+        }
+    }
+
+    async fn deliver(&self, turn: Turn, rendered: &Outgoing) -> Outcome {
+        match (self, rendered) {
+            (Self::Mail(action), Outgoing::Mail(mail)) => action.deliver_in(turn, mail).await,
             (Self::Http(action), Outgoing::Http(request)) => action.deliver(request).await.outcome,
             (Self::WecomRobot(robot), Outgoing::Http(request)) => robot.deliver(request).await.outcome,
             (Self::Wechat(action), Outgoing::Wechat(message)) => action.deliver(message).await,

@@ -12,6 +12,8 @@ use crate::settings::QuotaSettings;
 pub trait Deliver: Debug + Send + Sync + 'static {
     /// What goes out.
     type Rendered: Send + Sync + 'static;
+    /// What it holds while it is delivered.
+    type Turn: Send;
 
     /// Fills the templates with one row. The error is what becomes of the row: a failure, or a halt
     /// when every row would fare alike.
@@ -35,8 +37,12 @@ pub trait Deliver: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Waits until it may go, where others to the same place have to be through first. A call that is dropped leaves
+    /// nothing in doubt.
+    fn turn(&self, rendered: &Self::Rendered) -> impl Future<Output = Self::Turn> + Send;
+
     /// Sends it and says what became of it. A call that is dropped leaves it in doubt.
-    fn deliver(&self, rendered: &Self::Rendered) -> impl Future<Output = Outcome> + Send;
+    fn deliver(&self, turn: Self::Turn, rendered: &Self::Rendered) -> impl Future<Output = Outcome> + Send;
 
     /// The quota that the other side keeps, whoever sends to it.
     fn quota(&self) -> Option<QuotaSettings> {

@@ -15,7 +15,7 @@ use super::flow::Ended;
 use super::job::{Job, is_lane_run};
 use super::key::{Key, Part, WHOLE_PAGE};
 use super::source::{Marked, ToMark};
-use super::ticket::{Lane, Ticket};
+use super::ticket::{Lane, NO_TURN, Ticket};
 use crate::action::{Delivery, Outcome as Delivered};
 use crate::run::{Fire, Outcome, Row, RunContext, Status};
 use crate::store::ledger::{Due, EntryKey, FireState, Scope, Step, Verdict};
@@ -210,13 +210,18 @@ impl<A: Deliver> Run<'_, A> {
             Ok(rendered) => rendered,
             Err(outcome) => return outcome,
         };
+        let turn = tokio::select! {
+            biased;
+            turn = self.job.action.turn(&rendered) => turn,
+            () = context.abort.cancelled() => return Delivered::Unreachable { reason: NO_TURN.to_owned() },
+        };
         let aborted = async {
             context.abort.cancelled().await;
             tokio::time::sleep(ABORT_GRACE).await;
         };
         tokio::select! {
             biased;
-            outcome = self.job.action.deliver(&rendered) => outcome,
+            outcome = self.job.action.deliver(turn, &rendered) => outcome,
             () = aborted => Delivered::Uncertain {
                 reason: "the run had to end while the delivery was under way".to_owned(),
             },

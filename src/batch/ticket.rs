@@ -136,6 +136,9 @@ pub(super) fn put_back(ticket: &Ticket, reason: String, at: DateTime<Utc>) -> Ve
     }
 }
 
+/// Why a row comes back whose turn did not come before the run stopped.
+pub(super) const NO_TURN: &str = "the run was stopped before its turn came";
+
 /// Where a row of the retry lane stands in the account.
 pub(super) const fn lane_heading(doubtful: bool) -> Heading {
     if doubtful { Heading::Uncertain } else { Heading::Retrying }

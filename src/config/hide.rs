@@ -1,7 +1,7 @@
 //! What findings must not show: they quote lines of the files, and go to terminals and logs.
 //!
 //! Hidden are the values of keys that are called `password`, `token` or `secret`, logins of HTTP, variables of the environment, passwords in
-//! URLs and keys of webhooks. It goes by the look of the text, because what is quoted need not be JSON, and is quoted
+//! URLs, keys of webhooks and private keys. It goes by the look of the text, because what is quoted need not be JSON, and is quoted
 //! whichever value of the line is wrong.
 
 use std::ops::Range;
@@ -91,7 +91,7 @@ fn passwords(text: &str) -> Vec<Range<usize>> {
                 let string = &text[inside.clone()];
                 let length = inside.len() + 2;
                 let is_variable = depth > 0 && !is_key(&text[(inside.end + 1).min(text.len())..]);
-                if after == After::Colon || is_variable {
+                if after == After::Colon || is_variable || string.contains("PRIVATE KEY-----") {
                     found.push(inside);
                     after = After::Anything;
                 } else {

@@ -9,6 +9,7 @@ use super::database::{certificates, foreign, is_local, percent_decode};
 use super::decode::{Fields, Keys, Node};
 use super::secret::secret;
 use super::units::mailbox;
+use super::{dkim, per_domain};
 use crate::settings::{
     LoginProof, MailRoute, MailTransportSettings, PasswordMethod, Secret, SmtpLogin, SmtpSecurity,
     SmtpServerSettings, SmtpSettings, TlsMode,
@@ -27,6 +28,8 @@ const KEYS: Keys = Keys {
         "tls_ca",
         "connections",
         "fallback",
+        "per_domain",
+        "dkim",
     ],
     ignored: &[],
     later: &["timeout"],
@@ -57,8 +60,9 @@ const SUBMISSIONS: u16 = 465;
 pub(super) fn read(node: &Node<'_>, folder: &Path) -> Option<MailTransportSettings> {
     let fields = node.object(&KEYS)?;
     let from = fields.need("from", mailbox);
+    let dkim = fields.read("dkim", |node| dkim::read(node, from.as_deref(), folder));
     let route = fields.need("url", |node| route(node, &fields, folder));
-    Some(MailTransportSettings { route: route?, from: from? })
+    Some(MailTransportSettings { route: route?, from: from?, dkim })
 }
 
 fn route(node: &Node<'_>, fields: &Fields<'_>, folder: &Path) -> Option<MailRoute> {
@@ -66,10 +70,11 @@ fn route(node: &Node<'_>, fields: &Fields<'_>, folder: &Path) -> Option<MailRout
     let Some(path) = url.strip_prefix("maildir:") else {
         let server = server(fields, folder);
         let fallback = fields.read("fallback", |node| fallback(node, server.as_ref(), folder));
-        return Some(MailRoute::Smtp(Box::new(SmtpSettings { server: server?, fallback })));
+        let per_domain = fields.read("per_domain", per_domain::read);
+        return Some(MailRoute::Smtp(Box::new(SmtpSettings { server: server?, fallback, per_domain })));
     };
     foreign(fields, SERVER_KEYS, "a mail server");
-    foreign(fields, &["fallback"], "a mail server");
+    foreign(fields, &["fallback", "per_domain"], "a mail server");
     if path.is_empty() || path.starts_with("//") {
         node.error(format!("`{url}` names no folder"), "write `maildir:var/outbox`".to_owned());
         return None;

@@ -1,9 +1,10 @@
 //! Ways out for mail: a folder or servers, and what a connection to a server needs.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use super::{Secret, TlsMode};
+use super::{DkimSettings, Secret, TlsMode};
 
 /// Where mail goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +13,8 @@ pub struct MailTransportSettings {
     pub route: MailRoute,
     /// `From` of mails that do not name another: `name <address>` or an address.
     pub from: String,
+    /// How mails are signed; none: they are not.
+    pub dkim: Option<DkimSettings>,
 }
 
 /// The way out for mail.
@@ -30,6 +33,17 @@ pub struct SmtpSettings {
     pub server: SmtpServerSettings,
     /// The one that is used while that one is not there.
     pub fallback: Option<SmtpServerSettings>,
+    /// How many mails may be on their way to one domain.
+    pub per_domain: Option<DomainLimits>,
+}
+
+/// How many mails may be on their way to a recipient's domain at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DomainLimits {
+    /// To each domain that is not named; none: to those, as many as there are.
+    pub default: Option<NonZeroUsize>,
+    /// To those that are: small letters, ASCII as IDNA has it.
+    pub domains: BTreeMap<String, NonZeroUsize>,
 }
 
 /// A mail server, and how it is talked to.

@@ -236,3 +236,29 @@ fn connections_are_a_number_of_each_server() {
     }
     refused(&with("maildir:x", &json!({ "connections": 3 })), "`connections` belongs to a mail server");
 }
+
+#[test]
+fn limits_of_domains_are_a_number_or_a_number_of_each() {
+    let read = |value: Value| {
+        let limits = settings(&with("smtp://h", &json!({ "per_domain": value }))).0.per_domain.unwrap();
+        let of: Vec<_> = limits.domains.into_iter().map(|(domain, most)| (domain, most.get())).collect();
+        (limits.default.map(usize::from), of)
+    };
+    assert_eq!(read(json!(4)), (Some(4), vec![]));
+    let named = json!({ "default": 4, "QQ.com": 2, "例子.test": 1 });
+    assert_eq!(read(named), (Some(4), vec![("qq.com".to_owned(), 2), ("xn--fsqu00a.test".to_owned(), 1)]));
+    assert_eq!(read(json!({ "qq.com": 2 })), (None, vec![("qq.com".to_owned(), 2)]));
+    for (value, expected) in [
+        (json!("4"), "mail.m.per_domain: a string was found"),
+        (json!(0), "mail.m.per_domain: "),
+        (json!({}), "mail.m.per_domain: no domain is limited"),
+        (json!({ "default": 0 }), "mail.m.per_domain.default: "),
+        (json!({ "a@qq.com": 1 }), "`a@qq.com` is more than a domain | write `qq.com`"),
+        (json!({ "*.qq.com": 1 }), "`*.qq.com` is not a domain"),
+        (json!({ "q q": 1 }), "`q q` is not a domain"),
+        (json!({ "qq.com": 1, "QQ.COM": 2 }), "`qq.com` is limited twice, in two spellings"),
+    ] {
+        refused(&with("smtp://h", &json!({ "per_domain": value })), expected);
+    }
+    refused(&with("maildir:x", &json!({ "per_domain": 4 })), "`per_domain` belongs to a mail server");
+}

@@ -49,7 +49,7 @@ fn settings(extras: MailExtras) -> MailSettings {
 }
 
 fn transport(route: MailRoute) -> Arc<Transport> {
-    let settings = MailTransportSettings { route, from: "鼓楼 <drum@tower.test>".into() };
+    let settings = MailTransportSettings { route, from: "鼓楼 <drum@tower.test>".into(), dkim: None };
     Transport::with_timeouts(&settings, Clock::system(), patient())
 }
 

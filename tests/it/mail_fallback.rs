@@ -51,6 +51,18 @@ async fn send_one(action: &MailAction, to: &str) -> Outcome {
     action.deliver(&mail(action, to, "hi")).await
 }
 
+/// The same with a server that says nothing when the second flag is up.
+fn silenceable() -> (SmtpServer, Arc<AtomicBool>, Arc<AtomicBool>) {
+    let (closed, silent) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicBool::new(false)));
+    let now = (Arc::clone(&closed), Arc::clone(&silent));
+    let server = SmtpServer::start(Manners::new(move |_, heard| match heard {
+        Heard::Connect if now.1.load(Ordering::SeqCst) => Say::Nothing,
+        Heard::Connect if now.0.load(Ordering::SeqCst) => Say::ThisAndHangUp("421 4.3.2 closed"),
+        _ => Say::Usual,
+    }));
+    (server, closed, silent)
+}
+
 /// That many mails, nine at a time; the outcomes by recipient.
 async fn send(action: MailAction, mails: usize) -> BTreeMap<String, Outcome> {
     let (action, next) = (Arc::new(action), Arc::new(AtomicUsize::new(0)));
@@ -128,13 +140,7 @@ async fn one_mail_asks_now_and_then_whether_the_main_server_is_back() {
 
 #[tokio::test]
 async fn while_one_mail_asks_the_others_do_not_wait_for_it() {
-    let silent = Arc::new(AtomicBool::new(false));
-    let now = Arc::clone(&silent);
-    let main = SmtpServer::start(Manners::new(move |_, heard| match heard {
-        Heard::Connect if now.load(Ordering::SeqCst) => Say::Nothing,
-        Heard::Connect => Say::ThisAndHangUp("421 4.3.2 closed"),
-        _ => Say::Usual,
-    }));
+    let (main, _, silent) = silenceable();
     let (fallback, clock) = (SmtpServer::start(Manners::kind()), clock());
     let action = Arc::new(both(main.port(), fallback.port(), &clock));
     send_one(&action, "a@ex.test").await;
@@ -159,14 +165,18 @@ async fn while_one_mail_asks_the_others_do_not_wait_for_it() {
 
 #[tokio::test]
 async fn an_asking_mail_that_is_given_up_leaves_the_question_to_another() {
-    let ((main, closed), fallback, clock) = (closable(), SmtpServer::start(Manners::kind()), clock());
+    let ((main, closed, silent), fallback, clock) =
+        (silenceable(), SmtpServer::start(Manners::kind()), clock());
     let action = both(main.port(), fallback.port(), &clock);
     send_one(&action, "a@ex.test").await;
+    silent.store(true, Ordering::SeqCst);
     clock.advance(Duration::from_secs(30));
-    // Begun, and dropped before there is an answer.
     let given_up = mail(&action, "given-up@ex.test", "hi");
     assert!(tokio::time::timeout(Duration::ZERO, action.deliver(&given_up)).await.is_err());
+    main.wait_until("the question", |seen| seen.connections == 2);
+    silent.store(false, Ordering::SeqCst);
     closed.store(false, Ordering::SeqCst);
+    main.hang_up();
     // The first of these may still meet with the end of the connection that was being opened.
     for to in ["b@ex.test", "c@ex.test"] {
         clock.advance(Duration::from_secs(30));

@@ -17,6 +17,7 @@ fn action(folder: &Path) -> MailAction {
     let settings = MailTransportSettings {
         route: MailRoute::Maildir(folder.to_owned()),
         from: "drum@tower.test".into(),
+        dkim: None,
     };
     let mail = MailSettings {
         via: "outbox".into(),

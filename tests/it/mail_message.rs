@@ -37,6 +37,7 @@ fn transport() -> Arc<Transport> {
     let settings = MailTransportSettings {
         route: MailRoute::Maildir("never-written".into()),
         from: "鼓楼 <drum@tower.test>".into(),
+        dkim: None,
     };
     Transport::open(&settings, Clock::manual(now()))
 }

@@ -46,6 +46,7 @@ mod import;
 mod init;
 mod layers;
 mod mail_batch;
+mod mail_dkim;
 mod mail_enclosed;
 mod mail_fallback;
 mod mail_limits;

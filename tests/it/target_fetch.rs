@@ -352,7 +352,7 @@ async fn a_change_goes_to_a_wecom_group_or_out_as_a_mail() {
     };
     let folder = home.folder.path().join("outbox");
     let route = MailRoute::Maildir(folder.clone());
-    let transport = MailTransportSettings { route, from: "gulou@example.com".to_owned() };
+    let transport = MailTransportSettings { route, from: "gulou@example.com".to_owned(), dkim: None };
     let transport = Some(Transport::open(&transport, Clock::system()));
     let settings = FetchSettings { then: Some(FollowSettings::Mail(Box::new(mail))), ..base };
     let target = Target::fetch(&settings, &host(), Links { transport, ..home.links() }).unwrap();

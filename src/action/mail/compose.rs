@@ -10,6 +10,7 @@ use super::extras::{Extras, Filled, Named};
 use super::files::Attachment;
 use super::message::{Parts, RenderedMail};
 use super::transport::Transport;
+use super::turn::{Lanes, Turn};
 use crate::action::template::{Context, Place, RenderError, TemplateError, Templates};
 use crate::action::{Delivery, Outcome};
 use crate::run::Row;
@@ -31,6 +32,7 @@ pub struct MailAction {
     transport: Arc<Transport>,
     /// How many to the server it may have.
     connections: usize,
+    lanes: Lanes,
     /// Where every mail goes instead.
     diverted: Option<Address>,
     /// Files and headers, if its mails have any.
@@ -60,6 +62,7 @@ impl MailAction {
         Ok(Self {
             templates: Templates::compile(sources)?,
             from: Arc::new(from),
+            lanes: Lanes::new(&transport, transport.at_once(1)),
             transport,
             connections: 1,
             diverted: None,
@@ -123,19 +126,33 @@ impl MailAction {
     /// The same with more connections to the server than the one it may have otherwise.
     #[must_use]
     pub fn over(self, connections: usize) -> Self {
-        Self { connections, ..self }
+        let lanes = Lanes::new(&self.transport, self.transport.at_once(connections));
+        Self { connections, lanes, ..self }
     }
 
     /// How many deliveries at once keep its connections full: a connection has the next mail under way while the
-    /// server answers to the last one.
+    /// server answers to the last one. Where domains are limited, some more wait for their turn.
     pub fn at_once(&self) -> usize {
-        self.transport.at_once(self.connections)
+        self.lanes.at_once(self.transport.at_once(self.connections))
     }
 
-    /// Hands the mail over. May be called many times at once; see [`MailAction::at_once`]. A dropped future leaves the
-    /// mail in doubt.
+    /// Waits until the mail may go: the domain that it goes to may have enough for now. Nothing has happened if this
+    /// future is dropped.
+    pub async fn turn(&self, mail: &RenderedMail) -> Turn {
+        self.lanes.turn(&self.transport, mail).await
+    }
+
+    /// Hands the mail over, whose turn it is. May be called many times at once; see [`MailAction::at_once`]. A dropped
+    /// future leaves the mail in doubt.
+    pub async fn deliver_in(&self, turn: Turn, mail: &RenderedMail) -> Outcome {
+        let outcome = self.transport.deliver(mail, self.connections).await;
+        drop(turn);
+        outcome
+    }
+
+    /// The same as soon as it is the mail's turn.
     pub async fn deliver(&self, mail: &RenderedMail) -> Outcome {
-        self.transport.deliver(mail, self.connections).await
+        self.deliver_in(self.turn(mail).await, mail).await
     }
 
     async fn build_apart(

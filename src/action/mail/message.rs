@@ -38,9 +38,9 @@ pub(super) struct Parts {
     pub(super) now: DateTime<Utc>,
 }
 
-/// A mail ready to be delivered. Clones share it.
+/// A mail ready to be delivered, and the same with a header in front of it, if that came later. Clones share both.
 #[derive(Clone, Debug)]
-pub struct RenderedMail(Arc<Whole>);
+pub struct RenderedMail(Arc<Whole>, Option<Arc<[u8]>>);
 
 #[derive(Debug)]
 struct Whole {
@@ -70,7 +70,7 @@ impl RenderedMail {
         }
         let needs_stuffing = memchr::memmem::find(&bytes, b"\n.").is_some();
         let needs_utf8 = !bytes.is_ascii();
-        Ok(Self(Arc::new(Whole { parts, id, bytes, needs_stuffing, needs_utf8 })))
+        Ok(Self(Arc::new(Whole { parts, id, bytes, needs_stuffing, needs_utf8 }), None))
     }
 
     /// The envelope's sender, and the `From` header.
@@ -100,7 +100,12 @@ impl RenderedMail {
 
     /// The whole RFC 5322 message: CRLF line ends, the last line included; not dot-stuffed.
     pub fn bytes(&self) -> &[u8] {
-        &self.0.bytes
+        self.1.as_deref().unwrap_or(&self.0.bytes)
+    }
+
+    /// The same mail with `header` in front: ASCII, no line of it starts with a dot, and the last ends.
+    pub(super) fn under(&self, header: &str) -> Self {
+        Self(Arc::clone(&self.0), Some([header.as_bytes(), self.bytes()].concat().into()))
     }
 
     /// `Message-ID`, without its angle brackets.

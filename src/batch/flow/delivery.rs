@@ -8,6 +8,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::{Deliver, Flow, Lane, STALE, Ticket};
 use crate::action::{Delivery, Outcome};
+use crate::batch::ticket::NO_TURN;
 
 /// Deliveries under way.
 #[derive(Debug)]
@@ -110,6 +111,7 @@ impl<A: Deliver> Flow<'_, A> {
         let action = Arc::clone(&self.job.action);
         let clock = self.job.clock.clone();
         let row = Arc::clone(&ticket);
+        let no_turns = self.no_turns.clone();
         let task = self.deliveries.tasks.spawn(async move {
             let delivery = Delivery {
                 row: &row.row,
@@ -117,10 +119,16 @@ impl<A: Deliver> Flow<'_, A> {
                 fire_time: row.fire_time,
                 now: clock.now(),
             };
-            match action.render(&delivery).await {
-                Ok(rendered) => action.deliver(&rendered).await,
-                Err(outcome) => outcome,
-            }
+            let rendered = match action.render(&delivery).await {
+                Ok(rendered) => rendered,
+                Err(outcome) => return outcome,
+            };
+            let turn = tokio::select! {
+                biased;
+                turn = action.turn(&rendered) => turn,
+                () = no_turns.cancelled() => return Outcome::Unreachable { reason: NO_TURN.to_owned() },
+            };
+            action.deliver(turn, &rendered).await
         });
         self.deliveries.tickets.insert(task.id(), ticket);
     }

@@ -21,6 +21,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use self::delivery::Deliveries;
 use self::intake::Intake;
@@ -122,6 +123,8 @@ pub(super) struct Flow<'a, A: Deliver> {
     /// Where the sweep stands if nothing that is ready is started.
     started: Position,
     deliveries: Deliveries,
+    /// The run stops: those of them whose turn has not come are given back.
+    no_turns: CancellationToken,
     /// How many of them there may be.
     at_once: usize,
     outage: Option<Outage>,
@@ -173,6 +176,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
             started: intake.taken.clone(),
             account: Account { remaining: scope.sweep.remaining, ..Account::default() },
             deliveries: Deliveries::new(),
+            no_turns: CancellationToken::new(),
             job,
             fire,
             context,
@@ -234,6 +238,7 @@ impl<'a, A: Deliver> Flow<'a, A> {
         self.deliveries.abort_if_due(now);
         self.give_up_if_due(now);
         if self.stop.is_some() {
+            self.no_turns.cancel();
             self.release();
         }
         self.launch_ledger();

@@ -1,5 +1,6 @@
 //! How a run ends before its work does, and how the work goes on.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +97,39 @@ async fn a_drain_stops_at_a_checkpoint_and_the_rest_is_resumed() {
             assert_eq!((again.status, account(&again).as_str()), (Status::Succeeded, ""), "it is done");
             assert!(daemon.batch.recover().await.unwrap().interrupted.is_empty());
         }
+    }
+}
+
+/// They hold nobody else up either.
+#[tokio::test]
+async fn rows_whose_turn_does_not_come_are_given_back_and_not_in_doubt() {
+    for at_once in [false, true] {
+        let mut world = World::new(10);
+        world.settings.concurrency = 4;
+        world.post.keeps_waiting(|email| ["2@x", "5@x", "7@x"].contains(&email));
+        let context = context();
+        let stop = if at_once { context.abort.clone() } else { context.drain.clone() };
+        world.post.answers(move |email| {
+            if email == "10@x" {
+                stop.cancel();
+            }
+            sent()
+        });
+        let fire = world.next_fire();
+        let outcome = world.start().await.batch.run(&fire, &context).await;
+        assert_eq!(
+            (outcome.status, account(&outcome)),
+            (Status::Interrupted, "sent 7, retrying 3".to_owned())
+        );
+        let waiting: BTreeMap<String, String> =
+            [2, 5, 7].map(|key| (format!("[{key}]"), "waiting".to_owned())).into();
+        assert_eq!(world.ledger(), waiting);
+
+        world.post.keeps_waiting(|_| false);
+        world.clock = Clock::manual(start_of_time() + chrono::TimeDelta::hours(1));
+        world.run().await;
+        assert_eq!(world.post.counts().len(), 10);
+        assert!(world.post.counts().values().all(|count| *count == 1));
     }
 }
 

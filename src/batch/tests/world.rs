@@ -29,6 +29,9 @@ use crate::store::{Store, StoreError};
 /// What the action answers for a row's email; `sent` for any that is not scripted.
 type Script = Box<dyn Fn(&str) -> Answer + Send + Sync>;
 
+/// Whether the turn of a row's email never comes.
+type Kept = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 #[derive(Clone, Debug)]
 pub(super) enum Answer {
     Give(Outcome),
@@ -67,6 +70,7 @@ pub(super) struct Post {
     taken: Mutex<Vec<(String, String)>>,
     fuse: Mutex<Fuse>,
     quota: Mutex<Option<QuotaSettings>>,
+    kept_waiting: Mutex<Option<Kept>>,
 }
 
 impl std::fmt::Debug for Post {
@@ -79,6 +83,11 @@ impl Post {
     /// Answers by email from now on.
     pub(super) fn answers(&self, script: impl Fn(&str) -> Answer + Send + Sync + 'static) {
         *self.script.lock().unwrap() = Some(Box::new(script));
+    }
+
+    /// Emails whose turn does not come from now on.
+    pub(super) fn keeps_waiting(&self, kept: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        *self.kept_waiting.lock().unwrap() = Some(Box::new(kept));
     }
 
     /// The other side keeps a quota of this name.
@@ -124,6 +133,7 @@ pub(super) struct Letter {
 
 impl Deliver for Recorder {
     type Rendered = Letter;
+    type Turn = ();
 
     async fn render(&self, delivery: &Delivery<'_>) -> Result<Letter, Outcome> {
         let Some(Scalar::Text(email)) = delivery.row.get("email") else {
@@ -141,7 +151,14 @@ impl Deliver for Recorder {
         Ok(Letter { email, reservation: delivery.reservation.to_owned() })
     }
 
-    async fn deliver(&self, letter: &Letter) -> Outcome {
+    async fn turn(&self, letter: &Letter) {
+        let waits = self.0.kept_waiting.lock().unwrap().as_ref().is_some_and(|kept| kept(&letter.email));
+        if waits {
+            pending::<()>().await;
+        }
+    }
+
+    async fn deliver(&self, (): (), letter: &Letter) -> Outcome {
         let fuse = self.0.fuse.lock().unwrap().clone();
         fuse.burn().await;
         let answer = match &*self.0.script.lock().unwrap() {

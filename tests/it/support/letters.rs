@@ -26,7 +26,7 @@ pub(crate) fn plain_smtp(host: &str, port: u16) -> MailRoute {
 
 pub(crate) fn smtp(host: &str, port: u16, security: SmtpSecurity, login: Option<SmtpLogin>) -> MailRoute {
     let server = SmtpServerSettings { host: host.to_owned(), port, security, login, connections: None };
-    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None }))
+    MailRoute::Smtp(Box::new(SmtpSettings { server, fallback: None, per_domain: None }))
 }
 
 /// The settings of servers, to be changed.
@@ -44,7 +44,7 @@ pub(crate) fn action_by(route: MailRoute, timeouts: Timeouts) -> (MailAction, Ar
 
 /// The same with another clock.
 pub(crate) fn action_at(route: MailRoute, timeouts: Timeouts, clock: Clock) -> (MailAction, Arc<Transport>) {
-    let settings = MailTransportSettings { route, from: "鼓楼 <drum@tower.test>".into() };
+    let settings = MailTransportSettings { route, from: "鼓楼 <drum@tower.test>".into(), dkim: None };
     let transport = Transport::with_timeouts(&settings, clock, timeouts);
     (action_on(&transport), transport)
 }

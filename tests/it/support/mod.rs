@@ -7,6 +7,7 @@
 pub(crate) mod certificate;
 mod daemon;
 mod database;
+pub(crate) mod dkim;
 mod files;
 pub(crate) mod home;
 mod ledger;

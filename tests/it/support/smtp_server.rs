@@ -153,6 +153,9 @@ pub(crate) struct Seen {
     /// The most connections at a time; one that has said QUIT is gone.
     pub(crate) most_connections: usize,
     pub(crate) quits: usize,
+    /// Of each domain in small letters: mails whose recipient was accepted and whose body was not taken yet, and the most
+    /// of them at a time.
+    pub(crate) domains: BTreeMap<String, (usize, usize)>,
     /// Commands as they came, without bodies, all connections mixed.
     pub(crate) commands: Vec<String>,
     pub(crate) mails: Vec<Received>,
@@ -437,6 +440,14 @@ impl Conversation {
         }
         let address = command["RCPT TO:<".len()..].trim_end_matches('>').to_owned();
         let accepted = self.answer(Heard::Rcpt(&address), "250 2.1.5 recipient ok")?;
+        if accepted {
+            let domain = domain(&address);
+            self.shared.note(|seen| {
+                let (now, most) = seen.domains.entry(domain).or_default();
+                *now += 1;
+                *most = (*most).max(*now);
+            });
+        }
         if let Some(transaction) = self.transaction.as_mut().filter(|_| accepted) {
             assert!(transaction.recipient.replace(address).is_none(), "a mail goes to one recipient");
         }
@@ -478,6 +489,8 @@ impl Conversation {
             return self.send("554 5.5.1 no valid recipients\r\n");
         };
         let say = (self.shared.manners.script)(self.number, Heard::Body(&body));
+        let domain = domain(&recipient);
+        self.shared.note(|seen| seen.domains.entry(domain).or_default().0 -= 1);
         // The mail is taken before the answer goes out: what comes after may be lost.
         let taken = !matches!(&say, Say::This(text) | Say::ThisAndHangUp(text) if !text.starts_with('2'));
         if taken {
@@ -563,6 +576,10 @@ impl Conversation {
             }
         }
     }
+}
+
+fn domain(address: &str) -> String {
+    address.rsplit_once('@').map_or(address, |(_, domain)| domain).to_lowercase()
 }
 
 /// How long clients in these tests wait for a silent server: long enough for a busy machine where
