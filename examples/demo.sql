@@ -7,7 +7,11 @@ CREATE TABLE users (
   name     TEXT    NOT NULL,
   children INTEGER NOT NULL DEFAULT 0,
   status   BOOLEAN NOT NULL DEFAULT false,  -- true: mass-mail has sent its mail
-  sent_at  TEXT                             -- UTC
+  sent_at  TEXT,                            -- UTC
+  bounced       BOOLEAN NOT NULL DEFAULT false,  -- true: the sample bounces has found that nobody is there
+  bounced_at    TEXT,                            -- UTC
+  bounce_reason TEXT,
+  soft_bounces  INTEGER NOT NULL DEFAULT 0       -- mails that did not arrive for now
 );
 
 WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 10000)

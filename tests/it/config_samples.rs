@@ -47,6 +47,7 @@ fn the_daemon_config_has_its_parts() {
     let names: Vec<&str> = settings.functions.iter().map(|function| function.name.as_str()).collect();
     let expected = [
         "activities",
+        "bounces",
         "childrens-day",
         "clean-up",
         "mass-mail",
@@ -218,6 +219,24 @@ fn notifications_tell_each_user_once() {
     assert!(fire(&project, "notifications").contains("\"rows\": 0"));
     let told = "SELECT count(*) FROM notifications WHERE text LIKE '明天 14:00：晨读会，%'";
     assert_eq!(demo(&project, told), 5);
+}
+
+#[test]
+fn bounces_are_switched_off_and_mark_what_a_copy_of_the_example_tells() {
+    let function = &functions()["bounces"];
+    assert!(function.triggers.iter().all(|trigger| !trigger.enabled));
+    assert_eq!(function.overlap, Overlap::Skip);
+    let project = Project::samples();
+    crate::support::copy_tree(&project.path("examples/bounces"), &project.path("var/bounces"));
+    let counts: serde_json::Value = serde_json::from_str(&fire(&project, "bounces")).unwrap();
+    let expected = json!({ "read": 4, "hard": 2, "soft": 1, "unknown": 1, "unmatched": 0 });
+    assert_eq!(counts, expected);
+    let marked =
+        "SELECT count(*) FROM users WHERE bounced AND bounced_at > '2026' AND bounce_reason LIKE '%5.1.1%'";
+    assert_eq!(demo(&project, marked), 2);
+    assert_eq!(demo(&project, "SELECT id FROM users WHERE soft_bounces = 1"), 2);
+    assert_eq!(demo(&project, "SELECT sum(soft_bounces) FROM users"), 1);
+    assert!(fire(&project, "bounces").contains("\"read\": 0"));
 }
 
 #[test]

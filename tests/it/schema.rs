@@ -59,7 +59,7 @@ fn samples_templates_and_documents_are_as_the_schemas_say() {
                 let Ok(value): Result<Value, _> = keys.or(object) else { continue };
                 let Some(object) = value.as_object() else { continue };
                 let has = |names: &[&str]| names.iter().any(|name| object.contains_key(*name));
-                let problem = if has(&["command", "http", "fetch", "sql", "batch", "function"]) {
+                let problem = if has(&["command", "http", "fetch", "sql", "batch", "bounces", "function"]) {
                     function.problem(&json!({ "target": value }))
                 } else if has(&["triggers", "target"]) && !has(&["databases"]) {
                     function.problem(&value)

@@ -271,6 +271,26 @@ async fn what_was_counted_before_a_crash_is_not_counted_again() {
     }
 }
 
+/// The mails are put away, and the state still has what they were about, when somebody puts the count back.
+#[tokio::test]
+async fn what_was_put_away_before_a_crash_is_not_looked_at_again() {
+    let scene = Scene::new(Ground::sqlite());
+    scene.report("1.mx", "user00001@example.com", "failed", "4.4.1");
+    scene.report("2.mx", "user00001@example.com", "failed", "4.4.1");
+    let blocked = scene.maildir().join(".processed");
+    fs::write(&blocked, "").unwrap();
+    assert_eq!(scene.run().await.0.status, Status::Failed);
+    assert_eq!(scene.rows().0, "1:2");
+    fs::remove_file(&blocked).unwrap();
+    // One of the two was moved before the power went.
+    fs::create_dir_all(blocked.join("cur")).unwrap();
+    fs::rename(scene.maildir().join("new/1.mx"), blocked.join("cur/1.mx:2,S")).unwrap();
+    scene.ground.ask("UPDATE users SET soft = 0 WHERE id = 1");
+    came_to(&scene.run().await.0, [2, 0, 2, 0, 0]);
+    assert_eq!(scene.rows().0, "1:0");
+    assert_eq!(scene.names(".processed/cur"), ["1.mx:2,S", "2.mx:2,S"]);
+}
+
 /// The rows cannot be written: nothing is put away, and all is done the next time.
 #[tokio::test]
 async fn what_could_not_be_written_is_written_later() {

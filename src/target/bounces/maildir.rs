@@ -77,6 +77,11 @@ impl Maildir {
         Ok(Some(bytes))
     }
 
+    /// Whether all of these mails are where they were.
+    pub fn has(&self, mails: &[String]) -> bool {
+        mails.iter().all(|mail| self.folder.join(mail).exists())
+    }
+
     /// Puts bounces away, and leaves others where they are looked at. Durable when it returns; done twice, it changes nothing
     /// the second time.
     pub fn put_away(&self, bounces: &[String], others: &[String]) -> io::Result<()> {

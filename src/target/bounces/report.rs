@@ -39,14 +39,14 @@ pub fn read(bytes: &[u8]) -> Letter {
     if let Some(failures) = within(&message, 0, &mut seen_report) {
         return Letter::Bounce(failures);
     }
-    let what = if seen_report {
-        "a report of mails that did arrive, or whose end is missing"
-    } else if is_automatic(&message) {
-        "an automatic reply"
-    } else if let Some(failures) = by_header(&message).or_else(|| by_words(&message)) {
+    // Old systems call what they write an automatic reply too.
+    if !seen_report && let Some(failures) = by_header(&message).or_else(|| by_words(&message)) {
         return Letter::Bounce(failures);
-    } else {
-        "no bounce"
+    }
+    let what = match (seen_report, is_automatic(&message)) {
+        (true, _) => "a report of mails that did arrive, or whose end is missing",
+        (false, true) => "an automatic reply",
+        (false, false) => "no bounce",
     };
     let from = first(message.from()).unwrap_or("nobody").to_owned();
     let subject = message.subject().unwrap_or_default();

@@ -117,7 +117,11 @@ impl BouncesTarget {
         let mut remembers = before.is_some();
         if let Some(group) = before.filter(|group| group.of == of(&self.settings)) {
             log.note("what was counted before the last run broke off is put away first");
-            self.write(&group, fire, context).await?;
+            // Mails are put away when their rows are written: if one is, they are.
+            let (folder, mails) = (Arc::clone(&maildir), [&group.bounces[..], &group.others].concat());
+            if blocking(move || Ok(folder.has(&mails))).await? {
+                self.write(&group, fire, context).await?;
+            }
             self.put_away(&maildir, &group).await?;
             *tally += group.tally;
         }
