@@ -1,5 +1,6 @@
 //! What `gulou status` says of a batch in the middle of its rows.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,17 +10,22 @@ use crate::support::eventually;
 use crate::support::mailing::Mailing;
 use crate::support::smtp_server::{Heard, Manners, Say, SmtpServer};
 
-/// A server that refuses 2, and answers for 6 once the other end is gone. (The first to be dropped is that end.)
+/// A server that refuses the second recipient, and answers for the sixth once the other end is gone. (The first to be
+/// dropped is that end.) Who they are is open: mails that are in delivery together overtake each other.
 fn server() -> (SmtpServer, Sender<()>) {
     let (open, gate) = channel();
     let gate = Mutex::new(gate);
-    let server = SmtpServer::start(Manners::new(move |_, heard| match heard {
-        Heard::Rcpt("p2@ex.test") => Say::This("550 5.1.1 no such user"),
-        Heard::Rcpt("p6@ex.test") => {
-            let _ = gate.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            Say::Usual
+    let recipients = AtomicUsize::new(0);
+    let server = SmtpServer::start(Manners::new(move |_, heard| {
+        let Heard::Rcpt(_) = heard else { return Say::Usual };
+        match recipients.fetch_add(1, Ordering::Relaxed) + 1 {
+            2 => Say::This("550 5.1.1 no such user"),
+            6 => {
+                let _ = gate.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                Say::Usual
+            }
+            _ => Say::Usual,
         }
-        _ => Say::Usual,
     }));
     (server, open)
 }
