@@ -58,7 +58,7 @@ fn mails(project: &Project) -> usize {
 fn a_fresh_clone_sees_the_real_first_mail() {
     let project = Project::samples();
     let (all, text) = look(&project);
-    assert_eq!(all.len(), 17);
+    assert_eq!(all.len(), 18);
     assert!(!project.path("var").exists());
     assert!(text.contains("user00001@example.com"), "{text}");
     assert!(text.contains("鼓楼的新声音"), "{text}");
