@@ -1,5 +1,6 @@
 //! The mail engine alone beside `smtp-source` and `lettre`, into one `smtp-sink` on the same machine, and beside
-//! `lettre` to a server that answers after ten milliseconds. What encryption costs, to a server of this benchmark's own.
+//! `lettre` to a server that answers after ten milliseconds. What encryption and signatures cost, to a
+//! server of this benchmark's own.
 //!
 //! `cargo bench --bench mail` prints mails a second of each round and the medians: `lettre` and `wire` send a
 //! rendered mail of 2 KB again and again, `row` renders a text and an HTML part for each row and
@@ -14,6 +15,7 @@ mod slow_server;
 mod tls_sink;
 
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -23,8 +25,8 @@ use gulou::action::{Delivery, Outcome};
 use gulou::clock::Clock;
 use gulou::run::{Row, Scalar};
 use gulou::settings::{
-    MailExtras, MailRoute, MailSettings, MailTransportSettings, SmtpSecurity, SmtpServerSettings,
-    SmtpSettings, TemplateSource, TlsMode,
+    DkimKey, DkimSettings, MailExtras, MailRoute, MailSettings, MailTransportSettings, PrivateKey,
+    SmtpSecurity, SmtpServerSettings, SmtpSettings, TemplateSource, TlsMode,
 };
 use rustix::time::{ClockId, clock_gettime};
 use sink::{LENGTH, SESSIONS, Sink, from_env, median};
@@ -92,21 +94,41 @@ fn far(runtime: &Runtime, mails: u32, rounds: u32) {
     table.end();
 }
 
-/// To a server in a process of its own, in the clear and encrypted.
+/// To a server in a process of its own: in the clear, encrypted, and signed (DKIM). Needs the program `openssl`.
 fn guarded(runtime: &Runtime, mails: u32, rounds: u32) {
     let (clear, encrypted) = (TlsSink::start(false), TlsSink::start(true));
     let text = plain_text();
-    let to = |address, security| Arc::new(action(server(address, security), &text, None).over(SESSIONS));
-    let plain = to(clear.address, SmtpSecurity::Plain);
-    let tls = to(encrypted.address, SmtpSecurity::Implicit(TlsMode::Unverified));
+    let to = |address, security, dkim| {
+        let settings = MailTransportSettings { dkim, ..transport(server(address, security)) };
+        Arc::new(action_by(&settings, &text, None).over(SESSIONS))
+    };
+    let plain = to(clear.address, SmtpSecurity::Plain, None);
+    let tls = to(encrypted.address, SmtpSecurity::Implicit(TlsMode::Unverified), None);
+    let rsa = DkimKey::RsaPkcs8(key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]));
+    let rsa = to(clear.address, SmtpSecurity::Plain, Some(dkim(rsa)));
+    let ed25519 = DkimKey::Ed25519(key(&["-algorithm", "ed25519"]));
+    let ed25519 = to(clear.address, SmtpSecurity::Plain, Some(dkim(ed25519)));
     println!("a server of our own, {SESSIONS} connections");
-    let mut table = Table::new(&["plain", "TLS"]);
+    let mut table = Table::new(&["plain", "TLS", "RSA-2048", "Ed25519"]);
     for _ in 0..rounds {
         let plain = runtime.block_on(run(&plain, mails, false));
         let tls = runtime.block_on(run(&tls, mails, false));
-        table.round(&[plain, tls]);
+        let rsa = runtime.block_on(run(&rsa, mails / 4, false));
+        let ed25519 = runtime.block_on(run(&ed25519, mails, false));
+        table.round(&[plain, tls, rsa, ed25519]);
     }
     table.end();
+}
+
+fn dkim(key: DkimKey) -> DkimSettings {
+    DkimSettings { domain: "b.test".to_owned(), selector: "s1".to_owned(), key }
+}
+
+/// A new private key.
+fn key(how: &[&str]) -> PrivateKey {
+    let made = Command::new("openssl").args(["genpkey", "-outform", "DER"]).args(how).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    PrivateKey::new(made.stdout)
 }
 
 /// As much as makes a mail of about [`LENGTH`].
@@ -220,8 +242,15 @@ fn cpu_seconds() -> f64 {
     seconds
 }
 
+fn transport(route: MailRoute) -> MailTransportSettings {
+    MailTransportSettings { route, from: "鼓楼 <a@b.test>".into(), dkim: None }
+}
+
 fn action(route: MailRoute, text: &str, html: Option<&str>) -> MailAction {
-    let settings = MailTransportSettings { route, from: "鼓楼 <a@b.test>".into(), dkim: None };
+    action_by(&transport(route), text, html)
+}
+
+fn action_by(settings: &MailTransportSettings, text: &str, html: Option<&str>) -> MailAction {
     let source = |text: &str| TemplateSource { origin: "bench".into(), text: text.to_owned() };
     let mail = MailSettings {
         via: "sink".into(),
@@ -234,7 +263,7 @@ fn action(route: MailRoute, text: &str, html: Option<&str>) -> MailAction {
         list_unsubscribe: None,
         extras: MailExtras::default(),
     };
-    MailAction::new(&mail, Transport::open(&settings, Clock::system())).unwrap()
+    MailAction::new(&mail, Transport::open(settings, Clock::system())).unwrap()
 }
 
 fn mail(action: &MailAction, id: u32) -> RenderedMail {
