@@ -104,7 +104,7 @@ fn guarded(runtime: &Runtime, mails: u32, rounds: u32) {
     };
     let plain = to(clear.address, SmtpSecurity::Plain, None);
     let tls = to(encrypted.address, SmtpSecurity::Implicit(TlsMode::Unverified), None);
-    let rsa = DkimKey::RsaPkcs8(key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]));
+    let rsa = DkimKey::RsaPkcs1(key(&["-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]));
     let rsa = to(clear.address, SmtpSecurity::Plain, Some(dkim(rsa)));
     let ed25519 = DkimKey::Ed25519(key(&["-algorithm", "ed25519"]));
     let ed25519 = to(clear.address, SmtpSecurity::Plain, Some(dkim(ed25519)));
@@ -124,7 +124,7 @@ fn dkim(key: DkimKey) -> DkimSettings {
     DkimSettings { domain: "b.test".to_owned(), selector: "s1".to_owned(), key }
 }
 
-/// A new private key.
+/// A new private key; `openssl` writes one of RSA in the form of PKCS#1.
 fn key(how: &[&str]) -> PrivateKey {
     let made = Command::new("openssl").args(["genpkey", "-outform", "DER"]).args(how).output().unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
