@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context as _;
 use chrono_tz::Asia::Shanghai;
 use chrono_tz::Tz;
+use tokio::task::JoinSet;
 use tokio_util::task::TaskTracker;
 
 use crate::action::follow::Follow;
@@ -182,9 +183,11 @@ impl Wiring {
 
     /// Says goodbye to mail servers. To be called when nothing runs any more.
     pub(super) async fn close(&self) {
-        for transport in self.transports.values() {
-            transport.close().await;
-        }
+        let goodbye = |transport: &Arc<Transport>| {
+            let transport = Arc::clone(transport);
+            async move { transport.close().await }
+        };
+        self.transports.values().map(goodbye).collect::<JoinSet<()>>().join_all().await;
     }
 }
 

@@ -172,6 +172,16 @@ async fn a_server_that_talks_before_it_is_asked_gets_no_mail() {
     }
 }
 
+/// It would be connected to again and again, and no mail would ever have an outcome.
+#[tokio::test]
+async fn a_server_that_takes_its_welcome_back_gets_no_mail() {
+    let server =
+        server_that(Say::This("250 mx.test\r\n421 4.3.2 too busy"), |heard| matches!(heard, Heard::Hello(_)));
+    let outcomes = deliver(&server, &["a@ex.test"]).await;
+    assert_eq!(kinds(&outcomes), ["unreachable"], "{outcomes:?}");
+    assert_eq!(server.seen().connections, 1);
+}
+
 /// An answer too many costs its connection: it is not taken for one about the next mail.
 #[tokio::test]
 async fn an_answer_too_many_is_not_taken_for_the_next_mails() {

@@ -442,3 +442,19 @@ async fn smtp_sink_gets_every_mail_once() {
     let ids: BTreeSet<_> = delivered.mails.iter().map(|(_, id)| id).collect();
     assert_eq!((recipients.len(), ids.len(), delivered.total()), (800, 800, 800));
 }
+
+/// A stop does not wait for a server that has stopped answering: what became of its mail is known by then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_silent_server_does_not_hold_the_end_up() {
+    let server = SmtpServer::start(Manners::new(|_, heard| {
+        if matches!(heard, Heard::Body(_)) { Say::Nothing } else { Say::Usual }
+    }));
+    let (action, transport) = action("127.0.0.1", server.port(), patient());
+    let letter = mail(&action, "a@ex.test", "hi");
+    let delivering = tokio::spawn(async move { action.deliver(&letter).await });
+    server.wait_until("the mail", |seen| seen.mails.len() == 1);
+    delivering.abort();
+    assert!(delivering.await.unwrap_err().is_cancelled());
+    // The answer would be waited for for so long.
+    tokio::time::timeout(PATIENCE / 2, transport.close()).await.unwrap();
+}

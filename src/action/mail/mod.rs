@@ -3,8 +3,7 @@
 //! `compose` joins templates and rows, `extras` the files and headers besides, `message` builds the MIME, `dkim` signs,
 //! `address` guards who it goes to, `transport` picks the way out: `maildir` or `smtp`, and of several `servers` the one
 //! that is there; `domains` keeps count of who gets how many at a time, `turn` of who may go. Knows nothing of batches:
-//! one mail in,
-//! one [`Outcome`](super::Outcome) back.
+//! one mail in, one [`Outcome`](super::Outcome) back.
 
 mod address;
 mod compose;

@@ -69,7 +69,7 @@ struct Attempt<'a> {
 impl Servers {
     pub(super) fn new(settings: &SmtpSettings, clock: Clock, timeouts: Timeouts) -> Self {
         let fallback = settings.fallback.as_ref().map(|server| Fallback {
-            pool: Pool::new(Server::new(server), clock.clone(), timeouts),
+            pool: Pool::new(Server::new(server).standing_in(), clock.clone(), timeouts),
             clock: clock.clone(),
             state: Mutex::default(),
         });
@@ -115,12 +115,14 @@ impl Servers {
         }
     }
 
-    /// Says goodbye on all idle connections. Later deliveries open new ones.
+    /// Says goodbye on all connections. Later deliveries open new ones.
     pub(super) async fn close(&self) {
-        self.main.close().await;
-        if let Some(fallback) = &self.fallback {
-            fallback.pool.close().await;
-        }
+        let fallback = async {
+            if let Some(fallback) = &self.fallback {
+                fallback.pool.close().await;
+            }
+        };
+        tokio::join!(self.main.close(), fallback);
     }
 }
 

@@ -10,10 +10,13 @@ use super::{Deliver, Flow, Lane, STALE, Ticket};
 use crate::action::{Delivery, Outcome};
 use crate::batch::ticket::NO_TURN;
 
+/// How a delivery ends; none: it has not begun, for its turn did not come in time.
+type Ended = Option<Outcome>;
+
 /// Deliveries under way.
 #[derive(Debug)]
 pub(super) struct Deliveries {
-    tasks: JoinSet<Outcome>,
+    tasks: JoinSet<Ended>,
     tickets: HashMap<Id, Arc<Ticket>>,
     end_by: Option<Duration>,
 }
@@ -50,25 +53,25 @@ impl Deliveries {
     }
 
     /// The next that ends; none: nothing is under way.
-    pub(super) async fn next(&mut self) -> Option<(Arc<Ticket>, Outcome)> {
+    pub(super) async fn next(&mut self) -> Option<(Arc<Ticket>, Ended)> {
         let ended = self.tasks.join_next_with_id().await?;
         self.ended(ended)
     }
 
     /// The next that has ended already.
-    pub(super) fn try_next(&mut self) -> Option<(Arc<Ticket>, Outcome)> {
+    pub(super) fn try_next(&mut self) -> Option<(Arc<Ticket>, Ended)> {
         let ended = self.tasks.try_join_next_with_id()?;
         self.ended(ended)
     }
 
-    fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) -> Option<(Arc<Ticket>, Outcome)> {
+    fn ended(&mut self, ended: Result<(Id, Ended), JoinError>) -> Option<(Arc<Ticket>, Ended)> {
         let (id, outcome) = ended.unwrap_or_else(|error| {
             let reason = if error.is_cancelled() {
                 "the run had to end while the delivery was under way".to_owned()
             } else {
                 format!("the delivery panicked: {error}")
             };
-            (error.id(), Outcome::Uncertain { reason })
+            (error.id(), Some(Outcome::Uncertain { reason }))
         });
         Some((self.tickets.remove(&id)?, outcome))
     }
@@ -106,6 +109,22 @@ impl<A: Deliver> Flow<'_, A> {
         None
     }
 
+    /// A delivery has ended, or did not begin: then its row is looked at again, and is the next in line.
+    pub(super) fn ended(&mut self, ticket: Arc<Ticket>, ended: Ended) {
+        if let Some(outcome) = ended {
+            return self.delivered(ticket, outcome);
+        }
+        let ticket = if self.stop.is_some() { Err(ticket) } else { self.put_in_front(ticket) };
+        if let Err(ticket) = ticket {
+            self.delivered(ticket, Outcome::Unreachable { reason: NO_TURN.to_owned() });
+        }
+    }
+
+    /// Those that wait for their turn come back.
+    pub(super) fn call_back(&mut self) {
+        std::mem::take(&mut self.no_turns).cancel();
+    }
+
     fn start(&mut self, ticket: Ticket) {
         let ticket = Arc::new(ticket);
         let action = Arc::clone(&self.job.action);
@@ -121,14 +140,15 @@ impl<A: Deliver> Flow<'_, A> {
             };
             let rendered = match action.render(&delivery).await {
                 Ok(rendered) => rendered,
-                Err(outcome) => return outcome,
+                Err(outcome) => return Some(outcome),
             };
             let turn = tokio::select! {
                 biased;
                 turn = action.turn(&rendered) => turn,
-                () = no_turns.cancelled() => return Outcome::Unreachable { reason: NO_TURN.to_owned() },
+                () = no_turns.cancelled() => return None,
             };
-            action.deliver(turn, &rendered).await
+            let is_stale = clock.monotonic().saturating_sub(row.read_at) > STALE;
+            if is_stale { None } else { Some(action.deliver(turn, &rendered).await) }
         });
         self.deliveries.tickets.insert(task.id(), ticket);
     }

@@ -268,10 +268,10 @@ impl<'a, A: Deliver> Flow<'a, A> {
                 Ok(event) => self.take_in(event),
                 Err(error) => self.broken = Some(format!("a worker of the batch died: {error}")),
             },
-            Some((ticket, outcome)) = self.deliveries.next() => {
-                self.delivered(ticket, outcome);
-                while let Some((ticket, outcome)) = self.deliveries.try_next() {
-                    self.delivered(ticket, outcome);
+            Some((ticket, ended)) = self.deliveries.next() => {
+                self.ended(ticket, ended);
+                while let Some((ticket, ended)) = self.deliveries.try_next() {
+                    self.ended(ticket, ended);
                 }
             }
             () = tokio::time::sleep(wait.unwrap_or_default()), if wait.is_some() => {}

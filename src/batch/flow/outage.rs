@@ -64,6 +64,8 @@ impl<A: Deliver> Flow<'_, A> {
                 let give_up_at = now + self.job.settings.patience;
                 let outage = Outage { since: now, ask_at: now + FIRST, wait: FIRST, give_up_at, reason };
                 self.outage = Some(outage);
+                // One row asks, and no others.
+                self.call_back();
             }
         }
         None

@@ -43,6 +43,19 @@ async fn a_run_waits_and_goes_on_by_itself() {
     assert!(lines[1].starts_with("deliveries go on after "), "{lines:?}");
 }
 
+/// The row that asks is the only one: those that wait for their turn come back.
+#[tokio::test]
+async fn rows_that_wait_for_their_turn_do_not_hold_the_question_up() {
+    let mut world = World::new(25);
+    world.clock = Clock::system();
+    let asked = away_for(&world, 2);
+    world.post.keeps_waiting(move |email| email == "2@x" && asked.load(Ordering::SeqCst) < 2);
+    let outcome = world.run().await;
+    assert_eq!((outcome.status, account(&outcome)), (Status::Succeeded, "sent 10".to_owned()));
+    assert_eq!(world.post.counts().len(), 10);
+    assert!(world.post.counts().values().all(|count| *count == 1));
+}
+
 #[tokio::test]
 async fn a_run_gives_up_and_no_row_is_to_blame() {
     let mut world = World::new(25);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -131,6 +132,28 @@ async fn rows_whose_turn_does_not_come_are_given_back_and_not_in_doubt() {
         assert_eq!(world.post.counts().len(), 10);
         assert!(world.post.counts().values().all(|count| *count == 1));
     }
+}
+
+/// Somebody else dealt with the row meanwhile.
+#[tokio::test]
+async fn a_row_that_waited_long_for_its_turn_is_read_again() {
+    let mut world = World::new(10);
+    let (clock, database) = (world.clock.clone(), world.database());
+    let waited = AtomicBool::new(false);
+    world.post.keeps_waiting(move |email| {
+        if email == "2@x" && !waited.swap(true, Ordering::SeqCst) {
+            clock.advance(Duration::from_secs(31));
+            let people = Connection::open(&database).unwrap();
+            people.execute("UPDATE users SET status = true WHERE id = 2", []).unwrap();
+        }
+        false
+    });
+    let outcome = world.run().await;
+    assert_eq!(outcome.status, Status::Succeeded);
+    assert!(!world.post.counts().contains_key("2@x"), "{:?}", world.post.counts());
+    assert_eq!(world.post.counts().len(), 9);
+    assert!(world.post.counts().values().all(|count| *count == 1));
+    assert!(world.ledger().is_empty());
 }
 
 #[tokio::test]

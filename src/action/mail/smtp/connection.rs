@@ -19,8 +19,15 @@ pub(super) async fn serve(pool: Alive) {
     match hello::connect(&pool.server, pool.timeouts).await {
         Err(outcome) => pool.not_opened(&outcome),
         Ok((wire, offers)) => {
+            let mut session = Session::new(wire, offers, pool.timeouts);
+            if !session.is_quiet() {
+                let reason = format!(
+                    "could not use {}: it hung up, or said more than it was asked, before any mail",
+                    pool.server.address()
+                );
+                return pool.not_opened(&Outcome::Unreachable { reason });
+            }
             pool.opened();
-            let session = Session::new(wire, offers, pool.timeouts);
             Connection { pool, session, fresh: true }.run().await;
         }
     }
@@ -71,7 +78,12 @@ impl Connection {
         match self.session.cannot_take(&job.mail) {
             None => Some(job),
             Some(reason) => {
-                job.settle(Outcome::Failed { reason });
+                let outcome = if self.pool.server.stands_in {
+                    Outcome::Retry { reason: format!("the fallback cannot take it: {reason}") }
+                } else {
+                    Outcome::Failed { reason }
+                };
+                job.settle(outcome);
                 None
             }
         }

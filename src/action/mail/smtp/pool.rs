@@ -26,6 +26,9 @@ pub(in crate::action::mail) const MAILS_PER_CONNECTION: usize = 3;
 /// A server that took fewer connections than were asked for is not asked for more until this is over.
 const ENOUGH: Duration = Duration::from_secs(30);
 
+/// So long it is waited for connections to end.
+const GOODBYE: Duration = Duration::from_secs(3);
+
 /// The pool of one server.
 #[derive(Debug)]
 pub(in crate::action::mail) struct Pool(Arc<Shared>);
@@ -144,20 +147,24 @@ impl Pool {
         wanted.min(self.0.server.most_connections)
     }
 
-    /// Says QUIT on all connections, on each as soon as it has nothing to do, and waits for their ends. Deliveries that
-    /// come meanwhile are carried out, and nothing is waited for any more.
+    /// Says QUIT on all connections, on each as soon as it has nothing to do, and waits a moment for their ends. Deliveries
+    /// that come meanwhile are carried out, and nothing is waited for any more.
     pub(in crate::action::mail) async fn close(&self) {
         self.0.lock().close();
-        loop {
-            let changed = self.0.changed.notified();
-            {
-                let state = self.0.lock();
-                if state.alive == 0 || !state.closing {
-                    return;
+        let ended = async {
+            loop {
+                let changed = self.0.changed.notified();
+                {
+                    let state = self.0.lock();
+                    if state.alive == 0 || !state.closing {
+                        return;
+                    }
                 }
+                changed.await;
             }
-            changed.await;
-        }
+        };
+        // A server that does not answer is left to itself: whatever became of its mails is known by now.
+        let _ = tokio::time::timeout(GOODBYE, ended).await;
     }
 }
 
@@ -183,7 +190,7 @@ impl Shared {
             }
         }
         state.queue.push_back(job);
-        self.open_more(&mut state);
+        self.open_more(state);
     }
 
     /// A mail that waits.
@@ -195,7 +202,7 @@ impl Shared {
     pub(super) fn put_back(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
         state.queue.push_front(job);
-        self.open_more(&mut state);
+        self.open_more(state);
     }
 
     /// A mail that waits; or, if there is none, the place of a connection that has nothing to do.
@@ -243,7 +250,7 @@ impl Shared {
     pub(super) fn closed(self: &Arc<Self>) {
         let mut state = self.lock();
         state.open -= 1;
-        self.open_more(&mut state);
+        self.open_more(state);
     }
 
     /// The server does not answer an envelope that comes with the body before it.
@@ -261,8 +268,8 @@ impl Shared {
         self.overlaps.load(Ordering::Relaxed)
     }
 
-    /// Opens what connections the mails that wait are worth.
-    fn open_more(self: &Arc<Self>, state: &mut State) {
+    /// Opens another connection if the mails that wait are worth it.
+    fn open_more(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let Some(first) = state.queue.front() else { return };
         let there = state.open + state.opening;
         let mails = self.under_way.load(Ordering::Relaxed);
@@ -272,6 +279,8 @@ impl Shared {
         if there < worth.max(1) && state.alive < self.server.most_connections && may {
             state.opening += 1;
             state.alive += 1;
+            // Where all ends, the task is dropped at once, and locks the state.
+            drop(state);
             tokio::spawn(connection::serve(Alive(Arc::clone(self))));
         }
     }
@@ -318,11 +327,11 @@ impl Drop for Alive {
     fn drop(&mut self) {
         let mut state = self.lock();
         state.alive -= 1;
+        self.changed.notify_waiters();
         // Where connections are counted another may take its place, unless all ends.
         if Handle::try_current().is_ok() {
-            self.open_more(&mut state);
+            self.open_more(state);
         }
-        self.changed.notify_waiters();
     }
 }
 

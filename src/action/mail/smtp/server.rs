@@ -19,6 +19,8 @@ pub(in crate::action::mail) struct Server {
     pub(super) login: Option<Login>,
     /// How many connections it may be asked for, at least 1.
     pub(super) most_connections: usize,
+    /// There is another one, which may take what this one cannot.
+    pub(super) stands_in: bool,
     /// Certificates are read once. It also keeps what makes the next handshake a short one.
     encryption: OnceLock<Arc<ClientConfig>>,
 }
@@ -31,8 +33,14 @@ impl Server {
             security: settings.security.clone(),
             login: settings.login.as_ref().map(Login::new),
             most_connections: settings.connections.map_or(usize::MAX, NonZeroUsize::get),
+            stands_in: false,
             encryption: OnceLock::new(),
         }
+    }
+
+    /// The same, in the place of another one for a while.
+    pub(in crate::action::mail) fn standing_in(self) -> Self {
+        Self { stands_in: true, ..self }
     }
 
     /// `host:port`.
