@@ -137,6 +137,17 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
         serde_json::from_str(&project.gulou(&["dry-run", "--json"]).expect_code(0).stdout).unwrap();
     assert_eq!((&data[0]["first"]["hard"], &data[0]["first"]["unmatched"]), (&json!(1), &json!(1)));
     assert_eq!(fs::read_dir(project.path("bounces/new")).unwrap().count(), 4);
+    // What cannot be read is named, and the rest is told.
+    fs::create_dir(project.path("bounces/new/0.folder")).unwrap();
+    let ran = project.gulou(&["dry-run"]).expect_code(0);
+    for line in [
+        "5 to read: 1 hard, 1 soft, 2 no bounces, 1 in no row",
+        "new/0.folder could not be read, and stays where it is: ",
+        "hard: user00001@example.com",
+    ] {
+        assert!(ran.stdout.contains(line), "{line}: {}", ran.stdout);
+    }
+    fs::remove_dir(project.path("bounces/new/0.folder")).unwrap();
     assert_eq!(fs::read_dir(project.path("bounces")).unwrap().count(), 1);
     assert!(!project.path("main.db").exists() && !project.path("gulou.db").exists());
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use chrono_tz::Asia::Shanghai;
 use gulou::db::{Access, Database};
-use gulou::run::{Outcome, Status};
+use gulou::run::{Outcome, Output, Status};
 use gulou::settings::{BouncesSettings, MarkValue, SoftBounces};
 use gulou::store::Store;
 use gulou::target::Target;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::repository;
-use crate::target_harness::{Recorder, host, run};
+use crate::target_harness::{Recorder, fire, host, run};
 use crate::target_sql::ground::Ground;
 
 /// A table of ten users, a Maildir, and a state.
@@ -306,6 +306,75 @@ async fn what_could_not_be_written_is_written_later() {
     scene.ground.ask("DROP TRIGGER no");
     came_to(&scene.run().await.0, [2, 1, 1, 0, 0]);
     assert_eq!(scene.rows(), ("1:1".to_owned(), "2".to_owned()));
+}
+
+/// An alias of two mailboxes: one mail of ours, one report, two recipients, one row.
+#[tokio::test]
+async fn a_bounce_counts_once_a_row() {
+    let mailbox = |user: u32, name: &str| {
+        format!(
+            "\nOriginal-Recipient: rfc822; user{user:05}@example.com\nFinal-Recipient: rfc822; {name}@elsewhere.test\n\
+             Action: delayed\nStatus: 4.4.1\n"
+        )
+    };
+    let all = [mailbox(1, "a"), mailbox(1, "b"), mailbox(2, "c"), mailbox(1, "d")].concat();
+    let alias = report("gone@elsewhere.test", "relayed", "2.0.0").replace("\n--b--", &(all + "\n--b--"));
+    for scene in Scene::all() {
+        fs::write(scene.maildir().join("new/1.mx"), &alias).unwrap();
+        fs::write(scene.maildir().join("new/2.mx"), &alias).unwrap();
+        let blocked = scene.maildir().join(".processed");
+        fs::write(&blocked, "").unwrap();
+        for _ in 0..2 {
+            assert_eq!(scene.run().await.0.status, Status::Failed);
+            assert_eq!(scene.rows().0, "1:2 2:2");
+        }
+        fs::remove_file(&blocked).unwrap();
+        came_to(&scene.run().await.0, [2, 0, 8, 0, 0]);
+        fs::write(scene.maildir().join("new/3.mx"), &alias).unwrap();
+        came_to(&scene.run().await.0, [1, 0, 4, 0, 0]);
+        assert_eq!(scene.rows().0, "1:3 2:3");
+    }
+}
+
+#[tokio::test]
+async fn a_run_can_be_stopped_within_a_mail() {
+    let scene = Scene::new(Ground::sqlite());
+    let recipient = |at: u32| {
+        format!("\nFinal-Recipient: rfc822; nobody{at}@example.com\nAction: failed\nStatus: 5.1.1\n")
+    };
+    let more: String = (1..100).map(recipient).collect();
+    let text = report("nobody0@example.com", "failed", "5.1.1").replace("\n--b--", &(more + "\n--b--"));
+    fs::write(scene.maildir().join("new/1.mx"), text).unwrap();
+    let mut recorder = Recorder::new();
+    let (abort, output) = (recorder.context.abort.clone(), recorder.context.output.clone());
+    recorder.context.output = Output::new(move |stream, line| {
+        if line.starts_with("in no row") {
+            abort.cancel();
+        }
+        output.line(stream, line);
+    });
+    let outcome = scene.target(&scene.settings()).run(&fire(""), &recorder.context).await;
+    assert_eq!(outcome.message.as_deref(), Some("was stopped before it ended"), "{outcome:?}");
+    let said = recorder.all();
+    assert_eq!(said.iter().filter(|line| line.starts_with("in no row")).count(), 1, "{said:?}");
+    assert_eq!(scene.names("new"), ["1.mx"]);
+    came_to(&scene.run().await.0, [1, 0, 0, 0, 100]);
+}
+
+#[tokio::test]
+async fn a_report_of_too_many_is_left() {
+    let scene = Scene::new(Ground::sqlite());
+    let recipient = |at: u32| {
+        format!("\nFinal-Recipient: rfc822; user{at:05}@example.com\nAction: failed\nStatus: 5.1.1\n")
+    };
+    let more: String = (2..=101).map(recipient).collect();
+    let text = report("user00001@example.com", "failed", "5.1.1").replace("\n--b--", &(more + "\n--b--"));
+    fs::write(scene.maildir().join("new/1.mx"), text).unwrap();
+    let (outcome, recorder) = scene.run().await;
+    came_to(&outcome, [1, 0, 0, 1, 0]);
+    let line = "new/1.mx is left in `cur`: a report of more than 100 recipients, from mailer-daemon@mx.test";
+    assert!(recorder.all().iter().any(|said| said.starts_with(line)), "{:?}", recorder.all());
+    assert_eq!((scene.rows().1, scene.names("cur")), (String::new(), vec!["1.mx:2,F".to_owned()]));
 }
 
 #[tokio::test]

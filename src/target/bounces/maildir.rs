@@ -88,10 +88,15 @@ impl Maildir {
         let processed = self.folder.join(PROCESSED);
         if !bounces.is_empty() {
             for part in ["tmp", "new", "cur"] {
-                DirBuilder::new().recursive(true).mode(0o700).create(processed.join(part))?;
+                make(&processed.join(part))?;
             }
             File::open(&processed)?.sync_all()?;
         }
+        if !others.is_empty() {
+            make(&self.folder.join("cur"))?;
+        }
+        // Also when nothing was made: who made it may have been killed before it synced.
+        File::open(&self.folder)?.sync_all()?;
         for mail in bounces {
             move_to(&self.folder.join(mail), &processed.join("cur"), &with_flag(base(mail), 'S'))?;
         }
@@ -127,9 +132,12 @@ fn open(folder: &Path) -> Result<File, String> {
     }
 }
 
+fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
 /// A mail that is gone has been moved already. No mail takes the place of another.
 fn move_to(from: &Path, folder: &Path, name: &str) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let mut to = folder.join(name);
     let mut number = 1;
     while to != from && to.try_exists()? {

@@ -8,8 +8,7 @@ use serde_json::json;
 use super::maildir::Maildir;
 use super::report::{self, Letter};
 use super::table::Table;
-use super::target::Tally;
-use super::words::Class;
+use super::tally::Tally;
 use crate::db::{Database, Moment};
 use crate::run::Preview;
 use crate::settings::BouncesSettings;
@@ -49,8 +48,16 @@ async fn look(
     let mails = maildir.unread().map_err(|error| error.to_string())?;
     let mut lines = Vec::new();
     for mail in mails {
-        let bytes = maildir.read(&mail).map_err(|error| format!("could not read {mail}: {error}"))?;
-        let Some(bytes) = bytes else { continue };
+        let bytes = match maildir.read(&mail) {
+            Ok(None) => continue,
+            Ok(Some(bytes)) => bytes,
+            Err(error) => {
+                tally.read += 1;
+                tally.unknown += 1;
+                lines.push(format!("{mail} could not be read, and stays where it is: {error}"));
+                continue;
+            }
+        };
         tally.read += 1;
         let failures = match report::read(&bytes) {
             Letter::Bounce(failures) => failures,
@@ -62,21 +69,7 @@ async fn look(
         };
         for failure in failures {
             let rows = table.find(&failure, moment).await.map_err(|error| error.to_string())?;
-            let said = match (rows.len(), table.class(&failure)) {
-                (0, _) => {
-                    tally.unmatched += 1;
-                    "in no row"
-                }
-                (_, Class::Hard) => {
-                    tally.hard += 1;
-                    "hard"
-                }
-                (_, Class::Soft) => {
-                    tally.soft += 1;
-                    "soft"
-                }
-            };
-            lines.push(format!("{said}: {}: {}", failure.addresses.join(", "), failure.reason));
+            lines.push(tally.count(&failure, &rows, table.class(&failure)));
         }
     }
     let Tally { read, hard, soft, unknown, unmatched } = tally;

@@ -8,6 +8,9 @@ use super::words::{self, Class};
 /// Messages within messages that are looked into: a bounce may have been passed on.
 const DEPTH: usize = 2;
 
+/// Recipients of one report: each is looked up, and anybody can write a report.
+const MOST: usize = 100;
+
 /// What a mail is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Letter {
@@ -36,17 +39,20 @@ pub fn read(bytes: &[u8]) -> Letter {
         return Letter::Other("no mail".to_owned());
     };
     let mut seen_report = false;
-    if let Some(failures) = within(&message, 0, &mut seen_report) {
-        return Letter::Bounce(failures);
-    }
+    let mut failures = within(&message, 0, &mut seen_report);
     // Old systems call what they write an automatic reply too.
-    if !seen_report && let Some(failures) = by_header(&message).or_else(|| by_words(&message)) {
-        return Letter::Bounce(failures);
+    if failures.is_none() && !seen_report {
+        failures = by_header(&message).or_else(|| by_words(&message));
     }
-    let what = match (seen_report, is_automatic(&message)) {
-        (true, _) => "a report of mails that did arrive, or whose end is missing",
-        (false, true) => "an automatic reply",
-        (false, false) => "no bounce",
+    let too_many = format!("a report of more than {MOST} recipients");
+    let what = match failures {
+        Some(failures) if failures.len() <= MOST => return Letter::Bounce(failures),
+        Some(_) => &too_many,
+        None if seen_report => {
+            "a report of mails that did arrive, or without an address, or whose end is missing"
+        }
+        None if is_automatic(&message) => "an automatic reply",
+        None => "no bounce",
     };
     let from = first(message.from()).unwrap_or("nobody").to_owned();
     let subject = message.subject().unwrap_or_default();
@@ -85,8 +91,8 @@ fn within(message: &Message<'_>, depth: usize, seen_report: &mut bool) -> Option
 fn returned_to(report: &Message<'_>) -> Option<String> {
     let one = |message: &Message<'_>| {
         let mut all = message.to()?.iter();
-        let address = all.next()?.address()?.to_owned();
-        all.next().is_none().then_some(address)
+        let address = all.next()?.address()?;
+        (all.next().is_none() && words::is_address(address)).then(|| address.to_owned())
     };
     report.parts.iter().find_map(|part| {
         if let PartType::Message(returned) = &part.body {
@@ -101,7 +107,8 @@ fn returned_to(report: &Message<'_>) -> Option<String> {
     })
 }
 
-/// RFC 3464 §2: fields of the message, then those of each recipient, with empty lines between.
+/// RFC 3464 §2: fields of the message, then those of each recipient, with empty lines between. More than `MOST` are not told
+/// to their end.
 fn failures(text: &str, returned_to: Option<&str>) -> Vec<Failure> {
     let mut groups: Vec<Fields> = vec![Fields::default()];
     let mut lines = text.lines().peekable();
@@ -124,7 +131,7 @@ fn failures(text: &str, returned_to: Option<&str>) -> Vec<Failure> {
     let complete: Vec<&Fields> = groups.iter().filter(|group| group.recipient.is_some()).collect();
     // Of a report of several it is not known to which of them the returned mail went.
     let returned_to = returned_to.filter(|_| complete.len() == 1);
-    complete.into_iter().filter_map(|group| group.failure(returned_to)).collect()
+    complete.into_iter().filter_map(|group| group.failure(returned_to)).take(MOST + 1).collect()
 }
 
 /// What counts of a recipient's fields.
@@ -180,7 +187,7 @@ impl Fields {
 fn address(value: &str) -> Option<String> {
     let text = value.split_once(';').map_or(value, |(_, text)| text).trim();
     let text = text.trim_matches(['<', '>', '"']).trim();
-    text.contains('@').then(|| text.to_owned())
+    words::is_address(text).then(|| text.to_owned())
 }
 
 /// Exim and Gmail name in a header whom they gave up on.
@@ -189,8 +196,13 @@ fn by_header(message: &Message<'_>) -> Option<Vec<Failure>> {
     let text = words::text_of(message);
     let (class, status) = (words::class(&text).unwrap_or(Class::Hard), words::status(&text));
     let reason = words::around(&text);
-    let failures: Vec<Failure> = words::addresses(header)
-        .filter(|address| text.contains(address))
+    let named: Vec<&str> = words::addresses(header).take(MOST + 1).collect();
+    // Too many are not looked for: each search reads the whole text.
+    let is_said = |address: &&str| named.len() > MOST || text.contains(*address);
+    let failures: Vec<Failure> = named
+        .iter()
+        .copied()
+        .filter(is_said)
         .map(|address| Failure {
             addresses: vec![address.to_owned()],
             class,

@@ -1,17 +1,16 @@
 //! The run: read, look up, remember, mark, put away.
 
-use std::collections::HashMap;
-use std::ops::AddAssign;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::maildir::Maildir;
 use super::preview::nothing;
 use super::report::{self, Letter};
 use super::table::{Change, Row, Soft, Table};
+use super::tally::Tally;
 use super::words::Class;
 use crate::db::{Database, Moment};
 use crate::run::{Fire, Outcome, Preview, RunContext, Stream};
@@ -36,21 +35,6 @@ pub struct BouncesTarget {
     /// Of the `_local` parameters.
     timezone: Tz,
     host: Host,
-}
-
-/// What became of mails.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
-pub struct Tally {
-    /// Mails that were read.
-    pub read: u64,
-    /// Recipients who are reached no more.
-    pub hard: u64,
-    /// Recipients who were not reached for now.
-    pub soft: u64,
-    /// Mails that are no bounces.
-    pub unknown: u64,
-    /// Recipients who are in no row.
-    pub unmatched: u64,
 }
 
 /// Mails that are dealt with together.
@@ -174,7 +158,7 @@ impl BouncesTarget {
         let mut places: HashMap<String, usize> = HashMap::new();
         for (mail, letter) in letters {
             if context.abort.is_cancelled() {
-                return Err("was stopped before it ended".to_owned());
+                return Err(stopped());
             }
             group.tally.read += 1;
             let failures = match letter {
@@ -191,31 +175,20 @@ impl BouncesTarget {
                     continue;
                 }
             };
+            // An alias of several mailboxes has one report of all of them.
+            let mut counted = HashSet::new();
             for failure in failures {
-                let rows = self.table.find(&failure, self.moment(fire)).await;
+                let rows = self.table.find(&failure, self.moment(fire));
+                let rows = context.abort.run_until_cancelled(rows).await.ok_or_else(stopped)?;
                 let rows = rows.map_err(|error| {
                     format!("could not look for rows of `{}`: {error}", self.settings.table)
                 })?;
                 let class = self.table.class(&failure);
-                let word = match (rows.is_empty(), class) {
-                    (true, _) => {
-                        group.tally.unmatched += 1;
-                        "in no row"
-                    }
-                    (false, Class::Hard) => {
-                        group.tally.hard += 1;
-                        "hard"
-                    }
-                    (false, Class::Soft) => {
-                        group.tally.soft += 1;
-                        "soft"
-                    }
-                };
-                log.line(
-                    Stream::System,
-                    format!("{word}: {}: {}", failure.addresses.join(", "), failure.reason),
-                );
+                log.line(Stream::System, group.tally.count(&failure, &rows, class));
                 for row in rows {
+                    if class == Class::Soft && !counted.insert(row.key.clone()) {
+                        continue;
+                    }
                     let place = *places.entry(row.key.clone()).or_insert_with(|| {
                         group.changes.push(Change { key: row.key.clone(), hard: None, soft: None });
                         group.changes.len() - 1
@@ -296,33 +269,15 @@ async fn settle(
     ))
 }
 
-impl Tally {
-    pub fn json(&self) -> Value {
-        let Self { read, hard, soft, unknown, unmatched } = self;
-        json!({ "read": read, "hard": hard, "soft": soft, "unknown": unknown, "unmatched": unmatched })
-    }
-
-    fn shown(&self) -> String {
-        let Self { read, hard, soft, unknown, unmatched } = self;
-        format!("{read} read: {hard} hard, {soft} soft, {unknown} no bounces, {unmatched} in no row")
-    }
-}
-
-impl AddAssign for Tally {
-    fn add_assign(&mut self, more: Self) {
-        self.read += more.read;
-        self.hard += more.hard;
-        self.soft += more.soft;
-        self.unknown += more.unknown;
-        self.unmatched += more.unmatched;
-    }
-}
-
 /// What a group is about: it means nothing to another table.
 fn of(settings: &BouncesSettings) -> String {
     let BouncesSettings { maildir, database, table, key, soft, .. } = settings;
     let count = soft.as_ref().map(|soft| &soft.count);
     format!("{} {database} {table} {key} {count:?}", maildir.display())
+}
+
+fn stopped() -> String {
+    "was stopped before it ended".to_owned()
 }
 
 fn forgotten(error: &impl std::fmt::Display) -> String {

@@ -5,6 +5,9 @@ use mail_parser::Message;
 /// Characters of a reason: it goes into a column of a table.
 const LONGEST: usize = 250;
 
+/// Bytes of an address: 64 of its name, 255 of its domain (RFC 5321 §4.5.3.1).
+const LONGEST_ADDRESS: usize = 320;
+
 /// Replies of SMTP servers to mail that they do not take (RFC 5321, RFC 7504). Other numbers mean other things.
 const REPLIES: [&str; 15] =
     ["421", "422", "431", "450", "451", "452", "521", "541", "550", "551", "552", "553", "554", "556", "571"];
@@ -57,14 +60,23 @@ fn is_status(word: &str) -> bool {
     parts.len() == 3 && matches!(parts[0], "4" | "5") && parts.iter().all(is_number)
 }
 
+/// Whether `text` may be an address, and be shown as it stands.
+pub fn is_address(text: &str) -> bool {
+    text.contains('@') && text.len() <= LONGEST_ADDRESS && !text.contains(char::is_control)
+}
+
 /// All mail addresses in `text`, in their order.
 pub fn addresses(text: &str) -> impl Iterator<Item = &str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "@.!#$%&*+-/=?^_{|}~".contains(c);
-    text.split(move |c: char| !is_part(c)).map(|word| word.trim_matches(['.', '-', '='])).filter(|word| {
+    let is_whole = |word: &&str| {
         word.split_once('@').is_some_and(|(name, domain)| {
             !name.is_empty() && !domain.contains('@') && domain.contains('.') && !domain.ends_with('.')
         })
-    })
+    };
+    text.split(move |c: char| !is_part(c))
+        .map(|word| word.trim_matches(['.', '-', '=']))
+        .filter(|word| is_address(word))
+        .filter(is_whole)
 }
 
 /// What a person reads of a mail.

@@ -140,3 +140,45 @@ fn eight_bits_and_odd_spellings_are_read() {
     let silent = report.replace("STATUS: 5.1.1\n", "").replace("smtp; 550 ", "x-local; ");
     one(silent.as_bytes(), "张三@例子.test", Class::Soft, "没有这个人");
 }
+
+#[test]
+fn a_report_of_too_many_is_for_a_person() {
+    let recipient =
+        |at: usize| format!("\nFinal-Recipient: rfc822; u{at}@a.test\nAction: failed\nStatus: 5.1.1\n");
+    let report = |count: usize| {
+        let head = "From: a@b.test\nContent-Type: multipart/report; boundary=b\n\n--b\n\
+                    Content-Type: message/delivery-status\n\nReporting-MTA: dns; a\n";
+        head.to_owned() + &(0..count).map(recipient).collect::<String>() + "\n--b--\n"
+    };
+    assert_eq!(failures(report(100).as_bytes()).len(), 100);
+    other(report(101).as_bytes(), "a report of more than 100 recipients, from a@b.test");
+    other(report(20_000).as_bytes(), "a report of more than 100 recipients");
+    let header = |count: usize| {
+        let all: Vec<String> = (0..count).map(|at| format!("u{at}@a.test")).collect();
+        let (named, said) = (all.join(","), all.join("\n"));
+        format!("From: a@b.test\nX-Failed-Recipients: {named}\n\n550 no such user\n{said}\n")
+    };
+    assert_eq!(failures(header(100).as_bytes()).len(), 100);
+    other(header(101).as_bytes(), "a report of more than 100 recipients");
+}
+
+#[test]
+fn what_could_harm_a_terminal_is_no_address() {
+    let report = |to: &str, last: &str| {
+        format!(
+            "From: mailer-daemon@a.test\nContent-Type: multipart/report; boundary=b\n\n--b\n\
+             Content-Type: message/delivery-status\n\nReporting-MTA: dns; a\n\nOriginal-Recipient: rfc822; {to}\n\
+             Final-Recipient: rfc822; {last}\nAction: failed\nStatus: 5.1.1\n\n--b\n\
+             Content-Type: message/rfc822\n\nTo: {to}\n\nhello\n--b--\n"
+        )
+    };
+    let of_length = |length: usize| "a".repeat(length - "@b.test".len()) + "@b.test";
+    let longest = of_length(320);
+    one(report(&longest, "a@b.test").as_bytes(), &format!("{longest} a@b.test"), Class::Hard, "5.1.1");
+    for bad in ["\u{1b}[2J@b.test", "a\u{7f}@b.test", "a\u{9b}2J@b.test", "a\0@b.test", &of_length(321)] {
+        one(report(bad, "a@b.test").as_bytes(), "a@b.test", Class::Hard, "5.1.1");
+        other(report("a@b.test", bad).as_bytes(), "a report of mails that did arrive, or without an address");
+    }
+    let header = format!("From: a@b.test\nX-Failed-Recipients: {0}\n\n550 {0}\n", of_length(321));
+    other(header.as_bytes(), "no bounce");
+}
