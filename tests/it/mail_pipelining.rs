@@ -2,8 +2,8 @@
 //! own outcome all the same.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use gulou::action::Outcome;
@@ -11,6 +11,7 @@ use gulou::action::mail::Timeouts;
 use tokio::task::JoinSet;
 
 use crate::mail_smtp::action;
+use crate::support::PATIENCE;
 use crate::support::letters::{kind, mail, patient};
 use crate::support::smtp_server::{Heard, Manners, SHORT, Say, Seen, SmtpServer};
 
@@ -132,6 +133,31 @@ async fn a_server_that_hangs_up_between_mails_costs_no_try() {
         assert!(outcomes.values().all(|outcome| kind(outcome) == "sent"), "{outcomes:?}");
         judge(&outcomes, &server.seen());
     }
+}
+
+/// Of two connections, one hangs up when the other has nothing left to do: that one takes the mail that comes back.
+#[tokio::test]
+async fn a_mail_that_comes_back_goes_to_a_connection_that_waits() {
+    let (seen, changed) = (Mutex::new((None, 0)), Condvar::new());
+    let script = move |connection, heard: Heard<'_>| {
+        let Heard::Body(_) = heard else { return Say::Usual };
+        let mut seen = seen.lock().unwrap();
+        if *seen.0.get_or_insert(connection) != connection {
+            seen.1 += 1;
+            changed.notify_all();
+            return Say::Usual;
+        }
+        let _others = changed.wait_while(seen, |(_, others)| *others < 2).unwrap();
+        Say::HangUp
+    };
+    let server = SmtpServer::start(Manners::new(script));
+    // Until the connection that waits has waited too long.
+    let sending = send(&server, patient(), 4, 4);
+    let outcomes = tokio::time::timeout(PATIENCE / 2, sending).await.unwrap();
+    judge(&outcomes, &server.seen());
+    let kinds: Vec<_> = outcomes.values().map(kind).collect();
+    assert_eq!(kinds.iter().filter(|kind| **kind == "sent").count(), 3, "{outcomes:?}");
+    assert!(kinds.contains(&"uncertain"), "{outcomes:?}");
 }
 
 #[tokio::test]

@@ -458,3 +458,19 @@ async fn a_silent_server_does_not_hold_the_end_up() {
     // The answer would be waited for for so long.
     tokio::time::timeout(PATIENCE / 2, transport.close()).await.unwrap();
 }
+
+/// One connection gets no greeting, as if the server had gone without a word: the mail goes out on another.
+#[tokio::test]
+async fn a_mail_does_not_wait_for_a_greeting_that_does_not_come() {
+    let connections = AtomicUsize::new(0);
+    let server = SmtpServer::start(Manners::new(move |_, heard| {
+        let is_first = matches!(heard, Heard::Connect) && connections.fetch_add(1, Ordering::SeqCst) == 0;
+        if is_first { Say::Nothing } else { Say::Usual }
+    }));
+    let (action, transport) = action("127.0.0.1", server.port(), patient());
+    let letter = mail(&action, "a@ex.test", "hi");
+    let outcome = tokio::time::timeout(PATIENCE / 2, action.deliver(&letter)).await.unwrap();
+    assert_eq!(kind(&outcome), "sent", "{outcome:?}");
+    assert_eq!((server.seen().connections, server.seen().mails.len()), (2, 1));
+    transport.close().await;
+}

@@ -1,9 +1,17 @@
 //! One connection at work: it takes mails from the pool, and sends each envelope with the body before it.
 
-use super::hello;
-use super::pool::{Alive, Job, Next, Wait};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::hello::{self, Offers};
+use super::pool::{Job, Next, Place, Wait};
 use super::session::{Envelope, Session, lost};
+use super::wire::Wire;
 use crate::action::Outcome;
+
+/// A connection that is not open by then is slow.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// A connection from its opening to its end.
 struct Connection {
@@ -11,12 +19,12 @@ struct Connection {
     /// The server has answered about no mail on it yet. A mail that is lost then counts as tried.
     fresh: bool,
     /// The last to be dropped: the connection is counted until it is gone.
-    pool: Alive,
+    pool: Place,
 }
 
 /// Opens a connection and serves the pool with it until there is nothing to do for long, or until it breaks.
-pub(super) async fn serve(pool: Alive) {
-    match hello::connect(&pool.server, pool.timeouts).await {
+pub(super) async fn serve(mut pool: Place) {
+    match open(&mut pool).await {
         Err(outcome) => pool.not_opened(&outcome),
         Ok((wire, offers)) => {
             let mut session = Session::new(wire, offers, pool.timeouts);
@@ -31,6 +39,17 @@ pub(super) async fn serve(pool: Alive) {
             Connection { pool, session, fresh: true }.run().await;
         }
     }
+}
+
+/// A server may need long for its greeting, or be gone without a word: after a while others are not kept from trying.
+async fn open(pool: &mut Place) -> Result<(Wire, Offers), Outcome> {
+    let shared = Arc::clone(pool);
+    let mut opening = pin!(hello::connect(&shared.server, shared.timeouts));
+    if let Ok(opened) = tokio::time::timeout(SLOW, opening.as_mut()).await {
+        return opened;
+    }
+    pool.is_slow();
+    opening.await
 }
 
 impl Connection {

@@ -61,8 +61,10 @@ pub(super) struct Job {
 struct State {
     /// Mails that no connection has taken.
     queue: VecDeque<Job>,
-    /// Connections that are not open yet.
+    /// Connections that are not open yet, without those that are slow.
     opening: usize,
+    /// Connections that have not opened for long: they may do, and others need not wait for them.
+    slow: usize,
     /// Connections that are.
     open: usize,
     /// Those that have nothing to do; the one that was used last is last.
@@ -77,9 +79,22 @@ struct State {
     alive: usize,
 }
 
-/// Counts a connection for as long as this value lives.
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    Slow,
+    Open,
+    /// It takes no more mails.
+    Ending,
+}
+
+/// A connection's place in the pool, which counts it for as long as this value lives.
 #[derive(Debug)]
-pub(super) struct Alive(Arc<Shared>);
+pub(super) struct Place {
+    pool: Arc<Shared>,
+    phase: Phase,
+}
 
 /// A connection with nothing to do.
 #[derive(Debug)]
@@ -181,16 +196,10 @@ impl Shared {
         if std::mem::take(&mut state.closing) {
             self.changed.notify_waiters();
         }
-        let mut job = job;
-        while let Some(waiting) = state.waiting.pop() {
-            match waiting.hand.send(job) {
-                Ok(()) => return,
-                // It is ending.
-                Err(back) => job = back,
-            }
+        if let Some(job) = state.hand_over(job) {
+            state.queue.push_back(job);
+            self.open_more(state);
         }
-        state.queue.push_back(job);
-        self.open_more(state);
     }
 
     /// A mail that waits.
@@ -201,8 +210,10 @@ impl Shared {
     /// Gives a mail back that the server has not heard of; it is the next to go.
     pub(super) fn put_back(self: &Arc<Self>, job: Job) {
         let mut state = self.lock();
-        state.queue.push_front(job);
-        self.open_more(state);
+        if let Some(job) = state.hand_over(job) {
+            state.queue.push_front(job);
+            self.open_more(state);
+        }
     }
 
     /// A mail that waits; or, if there is none, the place of a connection that has nothing to do.
@@ -227,32 +238,6 @@ impl Shared {
         wait.handed.try_recv().ok()
     }
 
-    /// A connection is open.
-    pub(super) fn opened(&self) {
-        let mut state = self.lock();
-        state.opening -= 1;
-        state.open += 1;
-    }
-
-    /// A connection could not be opened. Mails wait for those that there are; without any they have this outcome.
-    pub(super) fn not_opened(&self, outcome: &Outcome) {
-        let mut state = self.lock();
-        state.opening -= 1;
-        state.enough_until = self.clock.monotonic() + ENOUGH;
-        if state.open + state.opening == 0 {
-            for job in std::mem::take(&mut state.queue) {
-                job.settle(outcome.clone());
-            }
-        }
-    }
-
-    /// An open connection takes no more mails. Mails that wait get another.
-    pub(super) fn closed(self: &Arc<Self>) {
-        let mut state = self.lock();
-        state.open -= 1;
-        self.open_more(state);
-    }
-
     /// The server does not answer an envelope that comes with the body before it.
     pub(super) fn overlap_no_more(&self) {
         if self.overlaps.swap(false, Ordering::Relaxed) {
@@ -268,20 +253,26 @@ impl Shared {
         self.overlaps.load(Ordering::Relaxed)
     }
 
-    /// Opens another connection if the mails that wait are worth it.
+    /// Opens as many connections as the mails that wait are worth.
     fn open_more(self: &Arc<Self>, mut state: MutexGuard<'_, State>) {
         let Some(first) = state.queue.front() else { return };
-        let there = state.open + state.opening;
         let mails = self.under_way.load(Ordering::Relaxed);
         // Several senders: what all of them may have shows in how many mails there are.
-        let worth = mails.min(first.connections).max(mails.div_ceil(MAILS_PER_CONNECTION));
+        let worth = mails.min(first.connections).max(mails.div_ceil(MAILS_PER_CONNECTION)).max(1);
+        let there = state.open + state.opening;
         let may = there == 0 || self.clock.monotonic() >= state.enough_until;
-        if there < worth.max(1) && state.alive < self.server.most_connections && may {
-            state.opening += 1;
-            state.alive += 1;
-            // Where all ends, the task is dropped at once, and locks the state.
-            drop(state);
-            tokio::spawn(connection::serve(Alive(Arc::clone(self))));
+        // Each that is slow stands for another one, and no more.
+        if !may || state.slow > worth {
+            return;
+        }
+        let more = worth.saturating_sub(there).min(self.server.most_connections.saturating_sub(state.alive));
+        state.opening += more;
+        state.alive += more;
+        // Where all ends, the tasks are dropped at once, and lock the state.
+        drop(state);
+        for _ in 0..more {
+            let place = Place { pool: Arc::clone(self), phase: Phase::Opening };
+            tokio::spawn(connection::serve(place));
         }
     }
 
@@ -291,6 +282,18 @@ impl Shared {
 }
 
 impl State {
+    /// Gives a mail to a connection that waits, as long as there is one: none waits while mails stand in line.
+    fn hand_over(&mut self, mut job: Job) -> Option<Job> {
+        while let Some(waiting) = self.waiting.pop() {
+            match waiting.hand.send(job) {
+                Ok(()) => return None,
+                // It is ending.
+                Err(back) => job = back,
+            }
+        }
+        Some(job)
+    }
+
     fn close(&mut self) {
         self.closing = true;
         self.waiting.clear();
@@ -315,22 +318,88 @@ impl Job {
     }
 }
 
-impl Deref for Alive {
-    type Target = Arc<Shared>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
+impl State {
+    /// Connections in this phase, where they are counted.
+    const fn of(&mut self, phase: Phase) -> Option<&mut usize> {
+        match phase {
+            Phase::Opening => Some(&mut self.opening),
+            Phase::Slow => Some(&mut self.slow),
+            Phase::Open => Some(&mut self.open),
+            Phase::Ending => None,
+        }
     }
 }
 
-impl Drop for Alive {
+impl Place {
+    /// The connection has not opened for a while: mails that wait may get another.
+    pub(super) fn is_slow(&mut self) {
+        let pool = Arc::clone(&self.pool);
+        let mut state = pool.lock();
+        self.enter(Phase::Slow, &mut state);
+        pool.open_more(state);
+    }
+
+    pub(super) fn opened(&mut self) {
+        let pool = Arc::clone(&self.pool);
+        self.enter(Phase::Open, &mut pool.lock());
+    }
+
+    /// Mails wait for the connections that there are; without any they have this outcome.
+    pub(super) fn not_opened(&mut self, outcome: &Outcome) {
+        let pool = Arc::clone(&self.pool);
+        let mut state = pool.lock();
+        self.enter(Phase::Ending, &mut state);
+        if state.open + state.opening > 0 {
+            state.enough_until = pool.clock.monotonic() + ENOUGH;
+            return;
+        }
+        for job in std::mem::take(&mut state.queue) {
+            job.settle(outcome.clone());
+        }
+    }
+
+    /// It takes no more mails. Those that wait get another.
+    pub(super) fn closed(&mut self) {
+        let pool = Arc::clone(&self.pool);
+        let mut state = pool.lock();
+        self.enter(Phase::Ending, &mut state);
+        pool.open_more(state);
+    }
+
+    fn enter(&mut self, phase: Phase, state: &mut State) {
+        let from = std::mem::replace(&mut self.phase, phase);
+        if let Some(count) = state.of(from) {
+            *count -= 1;
+        }
+        if let Some(count) = state.of(phase) {
+            *count += 1;
+        }
+        if state.open + state.opening == 0 {
+            // How many the server takes when it is back, nobody knows.
+            state.enough_until = Duration::ZERO;
+        }
+    }
+}
+
+impl Deref for Place {
+    type Target = Arc<Shared>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.pool
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        let mut state = self.lock();
+        let pool = Arc::clone(&self.pool);
+        let mut state = pool.lock();
+        let is_done = self.phase == Phase::Ending;
+        self.enter(Phase::Ending, &mut state);
         state.alive -= 1;
-        self.changed.notify_waiters();
-        // Where connections are counted another may take its place, unless all ends.
-        if Handle::try_current().is_ok() {
-            self.open_more(state);
+        pool.changed.notify_waiters();
+        // Where connections are counted another may take its place; not where one was cut off, for there all ends.
+        if is_done && Handle::try_current().is_ok() {
+            pool.open_more(state);
         }
     }
 }

@@ -60,6 +60,11 @@ impl Wire {
     /// Looks `host` up and connects to the first of its addresses that answers.
     pub(super) async fn connect(host: &str, port: u16) -> io::Result<Self> {
         let stream = TcpStream::connect((host, port)).await?;
+        // Where nobody listens on this machine, the system may have taken the very port for our end: we would wait for
+        // our own greeting.
+        if stream.local_addr()? == stream.peer_addr()? {
+            return Err(ErrorKind::ConnectionRefused.into());
+        }
         stream.set_nodelay(true)?;
         Ok(Self { stream: Stream::Plain(stream), incoming: ReplyBuffer::default() })
     }
