@@ -289,3 +289,14 @@ async fn a_server_that_goes_down_in_the_middle_costs_no_mail_and_doubles_none() 
         assert!(!fallback.is_empty(), "nothing moved on: nothing was tested");
     }
 }
+
+/// What only the fallback cannot take waits for the main server.
+#[tokio::test]
+async fn a_mail_that_is_too_large_for_the_fallback_is_tried_again() {
+    let fallback = SmtpServer::start(Manners::kind().offering(&["SIZE 100"]));
+    let action = both(nobody(), fallback.port(), &clock());
+    let outcome = send_one(&action, "a@ex.test").await;
+    assert_eq!(kind(&outcome), "retry", "{outcome:?}");
+    assert!(outcome.text().contains("the fallback cannot take it: the mail has "), "{outcome:?}");
+    assert!(fallback.seen().mails.is_empty());
+}
