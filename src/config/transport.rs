@@ -35,10 +35,6 @@ const KEYS: Keys = Keys {
     later: &["timeout"],
 };
 
-/// The keys that say how a server is talked to.
-const SERVER_KEYS: &[&str] =
-    &["user", "password", "token", "token_command", "auth", "tls", "tls_ca", "connections"];
-
 const FALLBACK_KEYS: Keys = Keys::only(&[
     "url",
     "user",
@@ -50,6 +46,9 @@ const FALLBACK_KEYS: Keys = Keys::only(&[
     "tls_ca",
     "connections",
 ]);
+
+/// The keys that say how a server is talked to: all of its own but the URL.
+const SERVER_KEYS: &[&str] = FALLBACK_KEYS.known.split_at(1).1;
 
 /// Where a login may be sent before encryption begins at this port (RFC 6409).
 const SUBMISSION: u16 = 587;

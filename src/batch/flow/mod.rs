@@ -123,7 +123,7 @@ pub(super) struct Flow<'a, A: Deliver> {
     /// Where the sweep stands if nothing that is ready is started.
     started: Position,
     deliveries: Deliveries,
-    /// The run stops: those of them whose turn has not come are given back.
+    /// The run stops, or nobody is there: those whose turn has not come are given back.
     no_turns: CancellationToken,
     /// How many of them there may be.
     at_once: usize,
